@@ -1,0 +1,76 @@
+# Homeport: `make up` starts it, `make test` tests it, `make` shows the rest.
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+PYTHON ?=
+ARGS   ?=
+PEERS  ?=
+# Quiet, and the same wherever it runs: only what the lock files name is installed.
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+export PEERS
+
+# The stamps hold the folder they were made in: a .venv does not survive being moved.
+ifneq ($(shell cat $(VENV)/installed 2>/dev/null),$(CURDIR))
+MOVED := moved
+endif
+
+.PHONY: help install up test check lock wheel bench pilot pilot-eval clean moved needs
+.DEFAULT_GOAL := help
+
+help: ## show this
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name what; do printf '%-18s %s\n' "$$name" "$$what"; done
+
+install: $(VENV)/installed ## .venv with .venv/bin/homeport; starts nothing
+	@:
+
+up: install ## install, then start the gateway; ARGS="--listen 127.0.0.1:9000"
+	@exec $(BIN)/homeport up $(ARGS)
+
+test: check needs ## the whole test suite, installing what it needs; ARGS="tests/unit -k name"
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/tested ## lint, format, types, layers, budgets
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest --quiet tests/architecture
+
+bench: $(VENV)/installed ## measure this gateway beside nginx; PEERS=1 adds other gateways
+	@$(BIN)/python -m bench $(ARGS)
+
+pilot: $(VENV)/tested ## train the bundled model anew
+	@$(MAKE) -C pilot train
+
+pilot-eval: $(VENV)/tested ## measure the bundled model
+	@$(MAKE) -C pilot eval
+
+wheel: $(VENV)/installed ## dist/homeport-*.whl
+	@rm -rf dist
+	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/*.whl
+
+lock: $(VENV)/installed ## write the lock files from pyproject.toml; ARGS=--upgrade takes newer versions
+	@$(PIP) install 'uv>=0.9,<1'
+	@scripts/lock $(BIN)/uv $(ARGS)
+
+clean: ## remove what these commands made, but for models and data
+	@rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find src tests bench pilot -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+needs:
+	@tests/needs --install
+
+moved:
+
+$(VENV)/installed: requirements.lock requirements-build.lock pyproject.toml $(MOVED)
+	@scripts/venv $(VENV) "$(PYTHON)"
+	@echo "Installing Homeport into $(VENV) …"
+	@$(PIP) install --require-hashes -r requirements.lock -r requirements-build.lock
+	@$(PIP) install --no-deps --no-build-isolation --no-index --editable .
+	@printf '%s' "$(CURDIR)" > $@
+
+$(VENV)/tested: $(VENV)/installed requirements-dev.lock
+	@echo "Installing what the tests need into $(VENV) …"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@

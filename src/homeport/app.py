@@ -1,0 +1,304 @@
+"""The composition root: settings → adapters → steps → server; it owns start, drain and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from homeport import __version__
+from homeport.backends import discovery
+from homeport.backends.catalogue import Catalogue
+from homeport.backends.deadlines import Deadlines
+from homeport.backends.http import FixedEndpoint, HttpBackend
+from homeport.errors import BadSettings, BackendError, HomeportError
+from homeport.front.protocol import Front, Live
+from homeport.journey.accept import Accept, credential
+from homeport.journey.admit import Admit
+from homeport.journey.answer import NoAnswers
+from homeport.journey.cache import NoCache
+from homeport.journey.choose import Choose
+from homeport.journey.dispatch import Dispatch
+from homeport.journey.relay import Relay
+from homeport.journey.review import Review
+from homeport.journey.tally import Tally
+from homeport.ports import Out
+from homeport.serve import Steps, serve
+from homeport.settings import BackendSettings, Settings, address, is_loopback
+from homeport.storage.journal import Journal
+from homeport.storage.keeper import LedgerKeeper
+from homeport.storage.keys import Keys
+from homeport.vocabulary import Ask, Caller, Receipt, Request, Standing
+
+if TYPE_CHECKING:
+    from homeport.backends.engine import Engine
+
+log = logging.getLogger("homeport")
+
+KEYS_S = 0.2  # how soon a new or revoked key counts
+SWEEP_S = 1.0  # how often quiet connections are looked for
+PROBE_S = 15.0  # how often backends are asked, for free, what they serve
+
+
+class Books:
+    """The journal, with a count of what was settled (port Store)."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.counts: Counter[str] = Counter()
+
+    def started(self, ask: Ask, ts: float, key: str | None) -> None:
+        self.journal.started(ask, ts, key)
+
+    def settled(self, receipt: Receipt) -> None:
+        self.counts[receipt.outcome] += 1
+        self.journal.settled(receipt)
+
+
+class App:
+    """One gateway: everything that a running Homeport is made of."""
+
+    version = __version__
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.started_at = time.time()
+        self.max_body = settings.server.max_body_mb * 1024 * 1024
+        self.draining = False
+        self.connections: set[Live] = set()
+        self.url = ""
+        self._public = not is_loopback(settings.server.listen)
+        self._keys = Keys(settings.server.data)
+        if self._public and not self._keys.exist:
+            raise BadSettings(
+                f"listen = \"{settings.server.listen}\" can be reached from other machines, and there is no key yet. "
+                "Make one with `homeport keys add NAME`, or listen on 127.0.0.1."
+            )
+        self._books = Books(Journal(settings.server.data))
+        self._keeper = LedgerKeeper(settings.server.data)
+        self._deadlines = Deadlines()
+        self._engines: list[Engine] = []
+        self._backends = {backend.name: self._backend(backend) for backend in self._told()}
+        self._catalogue = Catalogue(settings)
+        self._list_models()
+        self._admit = Admit(self._keys, public=self._public)
+        self._steps = Steps(
+            accept=Accept(),
+            admit=self._admit,
+            answer=NoAnswers(),
+            cache=NoCache(),
+            choose=Choose(self._catalogue, self._backends),
+            dispatch=Dispatch(self._backends),
+            relay=Relay(),
+            review=Review(),
+            tally=Tally(self._books),
+        )
+        self._server: asyncio.Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._asgi: Callable[[], asyncio.Protocol] | None = None
+        self._asgi_connections: set[Any] = set()
+
+    # start and stop
+
+    async def start(self) -> None:
+        """Listen; engines load and backends are asked meanwhile. Raises OSError where the address cannot be had."""
+        loop = asyncio.get_running_loop()
+        self._deadlines.start()
+        host, port = address(self.settings.server.listen)
+        self._server = await loop.create_server(lambda: Front(self, loop), host or None, port, backlog=2048)
+        bound = self._server.sockets[0].getsockname()
+        shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+        self.url = f"http://{shown}:{bound[1]}"
+        self._keeper.start()
+        for engine in self._engines:
+            await engine.start()
+        self._tasks = [asyncio.ensure_future(every(period, work)) for period, work in ((KEYS_S, self._refresh_keys), (SWEEP_S, self._sweep), (PROBE_S, self._probe))]
+
+    async def stop(self) -> None:
+        """Refuse new connections, let answers end until the drain's deadline, then end the rest, and put everything away."""
+        self.draining = True
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.drain()
+        for other in list(self._asgi_connections):
+            other.shutdown()
+        deadline = time.monotonic() + self.settings.server.drain_timeout_s
+        while (self.connections or self._asgi_connections) and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        for connection in list(self.connections):
+            connection.leave(HomeportError("This gateway is stopping, and the answer was not done in time. Ask again."))
+        for task in self._tasks:
+            task.cancel()
+        for engine in self._engines:
+            await engine.stop()
+        for backend in self._backends.values():
+            backend.close()
+        self._deadlines.stop()
+        await asyncio.get_running_loop().run_in_executor(None, self._put_books_away)
+
+    def _put_books_away(self) -> None:
+        from homeport.storage.ledger import Ledger
+
+        self._keeper.stop()
+        self._books.journal.close()
+        ledger = Ledger(self.settings.server.data)
+        try:
+            ledger.catch_up(LAST_ROWS)
+        except HomeportError as error:
+            log.warning("the ledger was not brought up to date: %s", error)
+        finally:
+            ledger.close()
+
+    # what the front needs (front.protocol.Gateway, front.asgi.Gateway)
+
+    def serve(self, request: Request, out: Out) -> Coroutine[Any, Any, None]:
+        """The journey of one request."""
+        return serve(request, out, self._steps)
+
+    def keyless(self) -> bool:
+        """Whether no key exists, so that only this machine may ask."""
+        return not self._keys.exist
+
+    def admit(self, headers: dict[bytes, bytes]) -> Caller:
+        """Check a key on a route that is no Ask. Raises Unauthenticated."""
+        return self._admit.credential(credential(headers))
+
+    def other(self) -> asyncio.Protocol:
+        """A protocol that serves every other page: uvicorn's, with the ASGI app; loaded when it is first needed."""
+        if self._asgi is None:
+            self._asgi = _uvicorn(self, self._asgi_connections)
+        return self._asgi()
+
+    # what the pages show (front.pages.Overview)
+
+    @property
+    def trouble(self) -> str | None:
+        """What the owner should see to, or None."""
+        return self._books.journal.trouble or self._keys.trouble
+
+    @property
+    def counts(self) -> Counter[str]:
+        return self._books.counts
+
+    def standings(self) -> Sequence[Standing]:
+        """Every backend as it is now; with discovery, those that were found."""
+        return [backend.standing() for backend in self._backends.values() if not (self.settings.discover and backend.kind == "openai" and not backend.models)]
+
+    def models(self) -> Iterable[tuple[str, Sequence[tuple[str, str]], str]]:
+        """Each served name, its routes, and where they lead."""
+        for name, served in self._catalogue.items():
+            places = {self._backends[route.backend].location for route in served.routes}
+            yield name, [(route.backend, route.model) for route in served.routes], "local" if places == {"local"} else "mixed" if "local" in places else "cloud"
+
+    # backends
+
+    def _told(self) -> list[BackendSettings]:
+        """The backends of the settings; without any, whatever engine may be on loopback, and the pilot."""
+        return [*discovery.candidates(), discovery.bundled()] if self.settings.discover else list(self.settings.backends.values())
+
+    def _backend(self, settings: BackendSettings) -> HttpBackend:
+        if settings.kind == "openai":
+            assert settings.url is not None
+            return HttpBackend(settings, FixedEndpoint(settings.url, settings.api_key), self._deadlines, discovered=self.settings.discover)
+        from homeport.backends.engine import Engine  # loaded only where there is one
+
+        engine = Engine(
+            model=discovery.weights(settings), slots=settings.slots, context=settings.context, name=settings.name, log=self.settings.server.data / f"engine-{settings.name}.log"
+        )
+        self._engines.append(engine)
+        backend = HttpBackend(settings, engine, self._deadlines)
+        backend.models = [settings.name]
+        return backend
+
+    def _list_models(self) -> None:
+        self._catalogue.learn({backend.name: backend.models for backend in self._backends.values() if backend.models})
+
+    async def _probe(self) -> None:
+        """Ask every backend what it serves; free for them, and never waited for by a request."""
+        await asyncio.gather(*(backend.probe() for backend in self._backends.values()))
+        self._list_models()
+
+    async def _refresh_keys(self) -> None:
+        if self._keys.refresh():
+            names = set(self._keys.names())
+            for connection in list(self.connections):
+                connection.revoke(names)
+        if self._books.journal.trouble:
+            self._books.journal.flush()
+
+    async def _sweep(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in list(self.connections):
+            connection.sweep(now)
+
+
+LAST_ROWS = 200_000  # receipts the ledger is brought up to date with at the end; whoever reads it next does the rest
+
+
+async def every(seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Do `work` now and then every so many seconds, until cancelled; a failure is logged and does not end it."""
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            log.exception("background work %s failed: %s", work.__name__, type(error).__name__)
+        await asyncio.sleep(seconds)
+
+
+def _uvicorn(app: App, connections: set[Any]) -> Callable[[], asyncio.Protocol]:
+    """A factory of uvicorn's connections with the ASGI app behind them."""
+    from uvicorn.config import Config
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+    from uvicorn.server import ServerState
+
+    from homeport.front.asgi import app as asgi_app
+
+    config = Config(asgi_app(app), lifespan="off", log_config=None, access_log=False, server_header=False, timeout_keep_alive=75)
+    config.load()
+    state = ServerState()
+    state.connections = connections
+    return lambda: HttpToolsProtocol(config, state, {})
+
+
+def run(settings: Settings, *, ready: Callable[[str, Sequence[Standing]], None]) -> int:
+    """Run a gateway in the foreground until SIGINT or SIGTERM; `ready` is called once it accepts requests.
+
+    Raises:
+        BadSettings: what is configured cannot be run.
+        OSError: the address cannot be had.
+    """
+    app = App(settings)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(_foreground(app, ready))
+    return 0
+
+
+async def _foreground(app: App, ready: Callable[[str, Sequence[Standing]], None]) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, ended.set)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
+    await app.start()
+    try:
+        ready(app.url, app.standings())
+        await ended.wait()
+    finally:
+        await app.stop()
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's where there is one (not on Windows), else asyncio's own."""
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        return uvloop.new_event_loop
+    return None

@@ -1,0 +1,69 @@
+"""The models that are served, by the names apps ask for: those of the settings, or those the backends list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from homeport.settings import Settings
+from homeport.vocabulary import Route
+
+DEFAULT = "default"
+
+
+class Served(Struct, frozen=True):
+    """One name and what may answer it (port Served)."""
+
+    routes: tuple[Route, ...]
+    private: bool = False
+
+
+class Catalogue:
+    """Finds what stands behind a name (port Catalogue).
+
+    With `[models]` in the settings the names are those. Without, every model that a backend lists is served under its
+    own name, the first backend's where two list the same, and `default` is an alias of the best: the first model of
+    the first backend, the pilot last.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._configured: dict[str, Served] = {}
+        for model in settings.models.values():
+            routes = tuple(_route(settings, route.backend, route.model, route.while_in_flight_below, model.options, model.name) for route in model.routes)
+            self._configured[model.name] = Served(routes, model.private)
+        self._served = dict(self._configured)
+
+    def find(self, name: str) -> Served | None:
+        """What stands behind a name, or None. A name without its tag finds `name:latest`, as with Ollama."""
+        return self._served.get(name) or self._served.get(f"{name}:latest")
+
+    def names(self) -> list[str]:
+        """All names, in order."""
+        return list(self._served)
+
+    def items(self) -> Iterable[tuple[str, Served]]:
+        return self._served.items()
+
+    def learn(self, listed: Mapping[str, list[str]]) -> None:
+        """Take in what the backends list, by backend, best first. Does nothing where the settings name the models."""
+        if self._configured:
+            return
+        served: dict[str, Served] = {}
+        for backend, models in listed.items():
+            for model in models:
+                served.setdefault(model, Served((Route(backend, model),)))
+        if served and DEFAULT not in served:
+            served = {DEFAULT: next(iter(served.values())), **served}
+        self._served = served
+
+
+def _route(settings: Settings, backend: str, model: str | None, below: int | None, options: dict[str, Any], name: str) -> Route:
+    kind = settings.backends[backend].kind
+    if model is None:
+        model = "pilot" if kind == "pilot" else backend if kind == "engine" else name
+    sent = {key: value for key, value in options.items() if key not in ("think", "keep_alive")}
+    if "think" in options:  # llama.cpp and vLLM take it as an argument of the chat template
+        sent["chat_template_kwargs"] = {"enable_thinking": bool(options["think"])}
+    return Route(backend, model, below, sent)

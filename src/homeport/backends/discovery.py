@@ -1,0 +1,29 @@
+"""Engines on loopback, found by the ports they are known for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from homeport.settings import BackendSettings
+
+KNOWN = {"ollama": 11434, "llama.cpp": 8080, "vllm": 8000, "lm-studio": 1234}  # name → default port
+
+
+def candidates() -> list[BackendSettings]:
+    """A backend for each engine that may be there; whether it is shows when its models are listed."""
+    return [BackendSettings(name=name, kind="openai", url=f"http://127.0.0.1:{port}", connect_timeout_s=1.0) for name, port in KNOWN.items()]
+
+
+def bundled() -> BackendSettings:
+    """The pilot, always there."""
+    return BackendSettings(name="pilot", kind="pilot")
+
+
+def weights(settings: BackendSettings) -> Path:
+    """The GGUF file of a backend of kind engine or pilot."""
+    if settings.kind == "pilot":
+        from homeport import pilot
+
+        return pilot.PATH
+    assert settings.model is not None
+    return settings.model

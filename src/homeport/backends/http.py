@@ -1,0 +1,193 @@
+"""A backend reached over HTTP with the OpenAI surface: vLLM, llama.cpp, LM Studio, a cloud, or our own engine."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from homeport.backends.connection import Answer, ClosedUnanswered, Connection, Pool
+from homeport.backends.deadlines import Deadlines
+from homeport.backends.leases import Lease, Leases
+from homeport.errors import BackendError, Refused
+from homeport.runner import drive, in_task
+from homeport.settings import BackendSettings
+from homeport.vocabulary import Ask, Route, Standing, Surface
+from homeport.wire import openai_reply, openai_request
+
+PROBE_TIMEOUT_S = 5.0
+MAX_LIST = 4 * 1024 * 1024  # bytes of a model list that are read
+
+
+class Endpoint(Protocol):
+    """Where a backend listens, and whether it is ready: a fixed address, or an engine of ours."""
+
+    url: str
+    key: str | None
+    state: str
+    reason: str
+    since: float
+
+    async def ready(self, timeout_s: float) -> None:
+        """Wait until it can be asked. Raises Unreachable."""
+
+
+class FixedEndpoint:
+    """An address from the settings, taken to be there until an attempt shows otherwise."""
+
+    state = "healthy"
+    reason = ""
+
+    def __init__(self, url: str, key: str | None) -> None:
+        self.url = url
+        self.key = key
+        self.since = time.time()
+
+    async def ready(self, timeout_s: float) -> None:
+        """Always."""
+
+
+class HttpBackend:
+    """One backend (port Backend): its places, its connections, and how it is asked."""
+
+    def __init__(self, settings: BackendSettings, endpoint: Endpoint, deadlines: Deadlines, *, discovered: bool = False) -> None:
+        self._discovered = discovered  # nobody named it: it is served only while it answers
+        self._unreachable = ""  # why the last probe failed
+        self._since = endpoint.since
+        self.settings = settings
+        self.name = settings.name
+        self.kind = settings.kind
+        self.location = settings.location
+        self.models: list[str] = []
+        self._endpoint = endpoint
+        self._deadlines = deadlines
+        self._leases = Leases(settings.max_in_flight, settings.queue, settings.queue_timeout_s)
+        self._pool: Pool | None = None
+        self._heads: dict[Surface, bytes] = {}
+
+    @property
+    def in_flight(self) -> int:
+        return self._leases.in_flight
+
+    @property
+    def available(self) -> bool:
+        """Not known to be down, and not full. One that is loading counts: it will answer in a moment."""
+        return self._endpoint.state != "down" and self._leases.in_flight < self._leases.limit
+
+    def standing(self) -> Standing:
+        """How it is right now, from memory."""
+        leases, endpoint = self._leases, self._endpoint
+        state, reason, since = endpoint.state, endpoint.reason, endpoint.since
+        if state == "healthy" and self._unreachable:
+            state, reason, since = "down", self._unreachable, self._since
+        return Standing(self.name, self.kind, self.location, state, reason, max(since, self._since), leases.in_flight, leases.limit, leases.queued, self.models)
+
+    def take(self) -> Lease | None:
+        """A place now, or None."""
+        return self._leases.take()
+
+    async def wait(self) -> Lease:
+        """A place from the bounded queue. Raises QueueFull."""
+        return await self._leases.wait()
+
+    def asks_for_stream(self, ask: Ask) -> bool:
+        """Whether this ask goes out as a stream: where the caller wants one, or whole replies are assembled here."""
+        return ask.stream or (self.settings.assemble and openai_request.streamable(ask.fields, ask.surface))
+
+    async def send(self, ask: Ask, route: Route) -> Answer:
+        """Send the ask and wait for the head of its answer.
+
+        A kept connection that the backend closed meanwhile shows only now (the stale keep-alive race): that is
+        tried once more on a new connection. Raises BackendError.
+        """
+        if self._endpoint.state != "healthy":
+            await in_task(self._endpoint.ready(self.settings.first_token_timeout_s))
+        pool = self._pool
+        if pool is None or pool.url != self._endpoint.url:
+            pool = self._open_pool()
+        stream = self.asks_for_stream(ask)
+        body = openai_request.write(ask.fields, model=route.model or ask.model, stream=stream, options=route.options, surface=ask.surface)
+        trace = b"traceparent: " + ask.trace + b"\r\n" if ask.trace else b""
+        request = b"%b%bcontent-length: %d\r\n\r\n%b" % (self._heads[ask.surface], trace, len(body), body)
+        first = self.settings.first_token_timeout_s if stream else self.settings.total_timeout_s
+        answer = await self._answer(pool, request, first)
+        if self._unreachable:
+            self._set_unreachable("")
+        return answer
+
+    async def _answer(self, pool: Pool, request: bytes, first: float) -> Answer:
+        """The answer over a kept connection, else over a new one."""
+        connection = pool.take()
+        if connection is not None:
+            try:
+                return await self._exchange(connection, request, first)
+            except ClosedUnanswered:
+                pass  # stale: it was closed while it lay idle
+        return await self._exchange(await pool.connect(), request, first)
+
+    async def probe(self) -> None:
+        """Ask, for free, which models it serves, and note whether it answers at all."""
+        if self._endpoint.state != "healthy" or self.kind != "openai":
+            return
+        try:
+            await drive(self._list())
+            self._set_unreachable("")
+        except BackendError as error:
+            self._set_unreachable(str(error))
+
+    async def _list(self) -> None:
+        pool = self._pool or self._open_pool()
+        key = self._endpoint.key
+        authorization = f"authorization: Bearer {key}\r\n" if key else ""
+        request = f"GET {pool.prefix}/v1/models HTTP/1.1\r\nhost: {pool.netloc}\r\n{authorization}accept: application/json\r\n\r\n"
+        answer = await self._exchange(await pool.connect(), request.encode("latin-1"), PROBE_TIMEOUT_S)
+        try:
+            body = b""
+            while len(body) < MAX_LIST and (data := await answer.read()) is not None:
+                body += data
+        finally:
+            answer.close()
+        if answer.status >= 500:
+            raise Refused(f"HTTP {answer.status}")
+        listed = openai_reply.model_names(body) if answer.status == 200 else []
+        if listed:
+            self.models = listed
+
+    def _set_unreachable(self, reason: str) -> None:
+        if bool(reason) != bool(self._unreachable):
+            self._since = time.time()
+        self._unreachable = reason
+        if reason and self._discovered:
+            self.models = []
+
+    def close(self) -> None:
+        """Close every connection."""
+        if self._pool is not None:
+            self._pool.close()
+
+    @property
+    def sockets(self) -> int:
+        """Open connections, idle ones included."""
+        return len(self._pool.open) if self._pool is not None else 0
+
+    async def _exchange(self, connection: Connection, request: bytes, first: float) -> Answer:
+        """One request on one connection, up to the head of its answer; `first` seconds for the first token."""
+        settings = self.settings
+        answer = Answer(connection, self._deadlines, first_token_s=first, idle_s=settings.idle_timeout_s, total_s=settings.total_timeout_s)
+        connection.send(request, answer)
+        try:
+            await answer.head()
+        finally:
+            if not answer.headed:
+                answer.close()
+        return answer
+
+    def _open_pool(self) -> Pool:
+        if self._pool is not None:
+            self._pool.close()
+        pool = self._pool = Pool(self._endpoint.url, self._deadlines, connect_timeout_s=self.settings.connect_timeout_s)
+        key = self._endpoint.key
+        authorization = f"authorization: Bearer {key}\r\n" if key else ""
+        for surface in Surface:
+            head = f"POST {pool.prefix}/v1/{surface.value} HTTP/1.1\r\nhost: {pool.netloc}\r\n{authorization}content-type: application/json\r\naccept: text/event-stream, application/json\r\n"
+            self._heads[surface] = head.encode("latin-1")
+        return pool

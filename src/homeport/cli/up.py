@@ -1,0 +1,87 @@
+"""`homeport up`: run the gateway in the foreground."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from homeport.cli.console import say
+from homeport.cli.failure import Failed, Usage
+from homeport.settings import Settings, address, load
+from homeport.vocabulary import Standing
+
+QUESTION = "Where is my parcel?"
+
+
+def up(*, config: Path | None = None, listen: str | None = None, workers: int = 1, json: bool = False) -> int:
+    """Run the gateway in the foreground, until Ctrl-C.
+
+    Args:
+        config: the homeport.toml to read; else $HOMEPORT_CONFIG, ./homeport.toml, or the one in the configuration folder.
+        listen: host and port, such as 127.0.0.1:8461, or :8461 for all interfaces; port 0 takes a free one.
+        workers: processes; this version runs one.
+        json: print one line {"url","pid"} once it accepts requests.
+    """
+    if workers != 1:
+        raise Usage("--workers is not in this version yet; one process is what it runs. Leave the flag out")
+    settings = load(config=config, listen=listen)
+    if not json:
+        for notice in settings.notices:
+            say(f"Note: {notice}.")
+    import homeport.app
+
+    def ready(url: str, found: Sequence[Standing] = ()) -> None:
+        if json:
+            say(f'{{"url":"{url}","pid":{os.getpid()}}}')
+        else:
+            say(*greeting(url, settings, found))
+
+    try:
+        return homeport.app.run(settings, ready=ready)
+    except OSError as error:
+        raise _cannot_listen(settings.server.listen, error) from None
+
+
+def greeting(url: str, settings: Settings, found: Sequence[Standing] = ()) -> list[str]:
+    """What a person reads once the gateway accepts requests."""
+    name = next(iter(settings.models), "default") if "default" not in settings.models else "default"
+    key = ' -H "authorization: Bearer $HOMEPORT_KEY"' if _has_keys(settings) else ""
+    body = f'{{"model":"{name}","messages":[{{"role":"user","content":"{QUESTION}"}}]}}'
+    out = [f"Homeport answers at {url}", ""]
+    for backend in found:
+        models = f": {', '.join(backend.models)}" if backend.models else ""
+        out.append(f"  {backend.name} is {backend.state}{models}")
+    if found:
+        out.append("")
+    out += ["Try it:", f"  curl {url}/v1/chat/completions{key} -H 'content-type: application/json' -d '{body}'"]
+    if key:
+        out.append("  (HOMEPORT_KEY holds one of the keys of: homeport keys list)")
+    return [*out, "", f"Apps take {url}/v1 as their OpenAI base URL. Ctrl-C stops it."]
+
+
+def _has_keys(settings: Settings) -> bool:
+    from homeport.storage.keys import Keys
+
+    return Keys(settings.server.data).exist
+
+
+def _cannot_listen(listen: str, error: OSError) -> Exception:
+    host, port = address(listen)
+    if error.errno == errno.EADDRINUSE:
+        from homeport.cli.holder import holder
+
+        return Failed(f"port {port} is in use by {holder(port)}. Stop that, or choose another: homeport up --listen {beside(host, port)}")
+    if error.errno == errno.EACCES and port < 1024:
+        return Failed(f"port {port} is reserved for the system's administrator. Choose one above 1023: homeport up --listen {beside(host, 8460)}")
+    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        return Failed(f"{listen} is no address of this machine. Try: homeport up --listen 127.0.0.1:{port}")
+    return error
+
+
+def beside(host: str, port: int) -> str:
+    """The next port at the same host, as --listen takes it."""
+    shown = f"[{host}]" if ":" in host else host
+    return f"{shown}:{port + 1 if port < 65535 else port - 1}"

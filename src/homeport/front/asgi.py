@@ -1,0 +1,241 @@
+"""How callers come in, the plain way: an ASGI app for every page, and for the model routes as well."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+from homeport.errors import CallerError, ClientLeft, HomeportError, Malformed, TooLarge, Unauthenticated, UnknownModel
+from homeport.front import pages
+from homeport.front.protocol import Live
+from homeport.front.routes import MODEL_ROUTES, READ_HEADERS
+from homeport.rules import admission
+from homeport.runner import Runner, Signal
+from homeport.vocabulary import Caller, Request
+from homeport.wire import openai_reply
+
+
+class Gateway(pages.Overview, Protocol):
+    """What the app needs of the gateway behind it."""
+
+    max_body: int  # bytes
+    connections: set[Live]
+
+    def serve(self, request: Request, out: AsgiExchange) -> Coroutine[Any, Any, None]:
+        """The journey of one request."""
+
+    def keyless(self) -> bool:
+        """Whether no key exists, so that only this machine may ask."""
+
+    def admit(self, headers: dict[bytes, bytes]) -> Caller:
+        """Check a key on a route that is no Ask. Raises Unauthenticated."""
+
+
+class AsgiExchange:
+    """The caller's side of one request (port Out) over ASGI's `send`: what is written waits here for the pump.
+
+    An aborted answer never sends its last message; the server then breaks the connection.
+    """
+
+    __slots__ = ("_messages", "_more", "_signal", "begun", "caller", "done", "paused")
+
+    def __init__(self) -> None:
+        self.caller: Caller | None = None
+        self._messages: list[Message] = []
+        self._more = asyncio.Event()
+        self._signal = Signal()
+        self.begun = False
+        self.done = False
+        self.paused = False
+
+    def whole(self, status: int, head: bytes, body: bytes) -> None:
+        self._start(status, head + b"content-length: %d\r\n" % len(body))
+        self.end(body)
+
+    def begin(self, status: int, head: bytes) -> None:
+        self.begun = True
+        self._start(status, head)
+
+    def write(self, data: bytes) -> None:
+        self._put({"type": "http.response.body", "body": data, "more_body": True})
+        self.paused = len(self._messages) > 16
+
+    def end(self, data: bytes = b"") -> None:
+        self.done = True
+        self._put({"type": "http.response.body", "body": data, "more_body": False})
+
+    def abort(self, data: bytes = b"") -> None:
+        self.done = True
+        self._put({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def drained(self) -> None:
+        while self.paused:
+            await self._signal
+
+    def stop(self) -> None:
+        """Nothing more comes."""
+        self.done = True
+        self._more.set()
+
+    async def pump(self, send: Send) -> None:
+        """Send what is written, until all was."""
+        while True:
+            messages, self._messages = self._messages, []
+            for message in messages:
+                await send(message)
+            if self.paused:
+                self.paused = False
+                self._signal.fire()
+            if not self._messages:
+                if self.done:
+                    return
+                self._more.clear()
+                await self._more.wait()
+
+    def _start(self, status: int, head: bytes) -> None:
+        lines = [line.split(b": ", 1) for line in head.split(b"\r\n") if line]
+        self._put({"type": "http.response.start", "status": status, "headers": [(name, value) for name, value in lines]})
+
+    def _put(self, message: Message) -> None:
+        self._messages.append(message)
+        self._more.set()
+
+
+class Call:
+    """One request of the twin among the gateway's connections (Live)."""
+
+    def __init__(self, runner: Runner, out: AsgiExchange) -> None:
+        self._runner = runner
+        self._out = out
+
+    def drain(self) -> None:
+        """It ends by itself."""
+
+    def leave(self, error: HomeportError) -> None:
+        self._runner.leave(error)
+
+    def revoke(self, names: set[str]) -> None:
+        caller = self._out.caller
+        if caller is not None and caller.key is not None and caller.key not in names:
+            self.leave(Unauthenticated("This key was revoked."))
+
+    def sweep(self, now: float) -> None:
+        """Its clocks are its upstream's."""
+
+
+class ModelRoute:
+    """The twin of `front.protocol`: one model route as an ASGI app."""
+
+    def __init__(self, gateway: Gateway, path: str) -> None:
+        self._gateway = gateway
+        self._dialect, self._surface = MODEL_ROUTES[path]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {name: value for name, value in scope["headers"] if name in READ_HEADERS}
+        if self._gateway.keyless():
+            admission.from_here(headers.get(b"host", b"localhost"), headers.get(b"origin"))
+        body = await self._body(receive, headers)
+        if body is None:
+            return
+        out = AsgiExchange()
+        runner = Runner(self._gateway.serve(Request(self._dialect, self._surface, headers, body, time.perf_counter()), out), lambda _: out.stop())
+        call = Call(runner, out)
+        self._gateway.connections.add(call)
+        runner.resume()
+        watch = asyncio.ensure_future(self._watch(receive, runner))
+        try:
+            await out.pump(send)
+        finally:
+            watch.cancel()
+            self._gateway.connections.discard(call)
+            if not runner.finished:
+                runner.leave(ClientLeft("the caller hung up"))
+
+    async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes | None:
+        limit = self._gateway.max_body
+        too_large = TooLarge(f"The body is larger than {limit // (1024 * 1024)} MB (server.max_body_mb).")
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > limit:
+            raise too_large
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limit:
+                raise too_large
+            if not message.get("more_body", False):
+                return b"".join(parts)
+
+    @staticmethod
+    async def _watch(receive: Receive, runner: Runner) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        if not runner.finished:
+            runner.leave(ClientLeft("the caller hung up"))
+
+
+def app(gateway: Gateway) -> Starlette:
+    """The ASGI app: model routes and pages."""
+
+    def page(body: bytes, status: int = 200) -> Response:
+        return Response(body, status, media_type="application/json")
+
+    def guarded(make: Callable[[HttpRequest], Response]) -> Callable[[HttpRequest], Response]:
+        def endpoint(request: HttpRequest) -> Response:
+            headers = {name: value for name, value in request.scope["headers"] if name in READ_HEADERS}
+            gateway.admit(headers)
+            return make(request)
+
+        return endpoint
+
+    def one_model(request: HttpRequest) -> Response:
+        name = request.path_params["name"]
+        found = pages.model(gateway, name)
+        if found is None:
+            raise UnknownModel(f"No model `{name[:100]}` is served here. GET /v1/models lists what is.")
+        return page(found)
+
+    def ready(_: HttpRequest) -> Response:
+        status, body = pages.ready(gateway)
+        return page(body, status)
+
+    routes: list[Route] = [Route(path, ModelRoute(gateway, path), methods=["POST"]) for path in MODEL_ROUTES]
+    routes += [
+        Route("/health", lambda _: page(b'{"status":"ok"}')),
+        Route("/ready", ready),
+        Route("/status", lambda _: page(pages.status(gateway, time.time()))),
+        Route("/v1/models", guarded(lambda _: page(pages.models(gateway)))),
+        Route("/v1/models/{name:path}", guarded(one_model)),
+    ]
+    return Starlette(routes=routes, exception_handlers={HomeportError: _homeport_error, HTTPException: _http_error})
+
+
+def _homeport_error(_: HttpRequest, error: Exception) -> Response:
+    assert isinstance(error, HomeportError)
+    headers = {"www-authenticate": "Bearer"} if isinstance(error, Unauthenticated) else None
+    return Response(openai_reply.error_body(error), error.status, headers, media_type="application/json")
+
+
+def _http_error(request: HttpRequest, error: Exception) -> Response:
+    """404 and 405, in words."""
+    assert isinstance(error, HTTPException)
+    known: CallerError
+    if error.status_code == 405:
+        known = Malformed(f"{request.method} does not work on {request.url.path[:200]}; it takes {(error.headers or {}).get('Allow', 'POST')}.", code="method_not_allowed")
+    else:
+        known = Malformed(f"There is nothing at {request.url.path[:200]}. The model routes are {', '.join(MODEL_ROUTES)}.", code="not_found")
+    known.status = error.status_code
+    return Response(openai_reply.error_body(known), error.status_code, error.headers, media_type="application/json")

@@ -1,0 +1,363 @@
+"""How callers come in, the short way: HTTP/1.1 straight from the socket to the journey, for the model routes.
+
+A connection whose next request is for anything else is handed over, with the bytes read so far, to uvicorn and the
+ASGI app (`front.asgi`), which serves the model routes as well; so both ways answer alike and this one can stay small.
+RFC 9112 framing by llhttp in strict mode: CL with TE, bare LF and the like are refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from typing import Any, Protocol, cast
+
+import httptools
+
+from homeport.errors import ClientLeft, Forbidden, HomeportError, Malformed, TooLarge, Unauthenticated
+from homeport.front.routes import MODEL_ROUTES, READ_HEADERS
+from homeport.rules import admission
+from homeport.runner import Runner, Signal
+from homeport.vocabulary import Caller, Request, Surface
+from homeport.wire import openai_reply
+
+MAX_HEAD = 64 * 1024  # bytes of request head
+HEAD_TIMEOUT_S = 30.0  # for a head, and between two pieces of a body
+KEEP_ALIVE_S = 75.0  # an idle connection is kept this long
+FLUSH_S = 5.0  # a connection being closed has this long to take its last bytes
+WRITE_HIGH_WATER = 128 * 1024  # bytes not yet taken by the caller at which the journey waits
+
+_STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_POSTS = tuple(f"POST {path} HTTP/1.".encode() for path in MODEL_ROUTES)
+_HEALTH = b"GET /health HTTP/1."
+_HEALTHY = b'{"status":"ok"}'
+
+
+class Live(Protocol):
+    """Something a caller is served by: a connection, or one request of the twin."""
+
+    def drain(self) -> None:
+        """Answer what is under way, then close; an idle connection closes now."""
+
+    def leave(self, error: HomeportError) -> None:
+        """End the journey under way with an error."""
+
+    def revoke(self, names: set[str]) -> None:
+        """Only these keys are left: an answer for another one ends now."""
+
+    def sweep(self, now: float) -> None:
+        """Close what was quiet for too long."""
+
+
+class Gateway(Protocol):
+    """What a connection needs of the gateway behind it."""
+
+    max_body: int  # bytes
+    draining: bool
+    connections: set[Live]
+
+    def serve(self, request: Request, out: Exchange) -> Coroutine[Any, Any, None]:
+        """The journey of one request."""
+
+    def keyless(self) -> bool:
+        """Whether no key exists, so that only this machine may ask."""
+
+    def other(self) -> asyncio.Protocol:
+        """A protocol that serves every other page."""
+
+
+class Exchange:
+    """The caller's side of one request (port Out)."""
+
+    __slots__ = ("_chunked", "_front", "_signal", "_transport", "begun", "caller", "done", "paused")
+
+    def __init__(self, front: Front, transport: asyncio.Transport, *, chunked: bool) -> None:
+        self._front = front
+        self._transport = transport
+        self._chunked = chunked  # HTTP/1.0 has no chunks: there the end of the connection is the end of the body
+        self._signal = Signal()
+        self.caller: Caller | None = None
+        self.begun = False
+        self.done = False
+        self.paused = False
+
+    def whole(self, status: int, head: bytes, body: bytes) -> None:
+        close = self._front.closing
+        self.done = True
+        self._transport.write(b"%b%b%bcontent-length: %d\r\n\r\n%b" % (_STATUS.get(status) or b"HTTP/1.1 %d -\r\n" % status, head, b"connection: close\r\n" if close else b"", len(body), body))
+        self._front.answered()
+
+    def begin(self, status: int, head: bytes) -> None:
+        self.begun = True
+        framing = b"transfer-encoding: chunked\r\n" if self._chunked else b"connection: close\r\n"
+        if self._front.closing and self._chunked:
+            framing += b"connection: close\r\n"
+        self._transport.write(b"%b%b%b\r\n" % (_STATUS[status], head, framing))
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    def end(self, data: bytes = b"") -> None:
+        self.done = True
+        if self._chunked:
+            self._transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n")
+        else:
+            self._front.closing = True
+            if data:
+                self._transport.write(data)
+        self._front.answered()
+
+    def abort(self, data: bytes = b"") -> None:
+        self.done = True
+        if data:
+            self.write(data)
+        self._front.close()
+
+    async def drained(self) -> None:
+        while self.paused:
+            await self._signal
+
+    def resume(self) -> None:
+        """The caller has read what was waiting."""
+        self.paused = False
+        self._signal.fire()
+
+
+class Front(asyncio.Protocol):
+    """One connection of a caller."""
+
+    __slots__ = ("_body", "_body_bytes", "_chunked_ok", "_exchange", "_gateway", "_head", "_head_bytes", "_headers", "_loop", "_parser", "_route", "_runner", "_transport", "_url", "closing", "quiet_since", "receiving")
+
+    def __init__(self, gateway: Gateway, loop: asyncio.AbstractEventLoop) -> None:
+        self._gateway = gateway
+        self._loop = loop
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._head = b""  # the beginning of a request, until its route is known
+        self._head_bytes = 0
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._route: tuple[str, Surface] | None = None
+        self._exchange: Exchange | None = None
+        self._runner: Runner | None = None
+        self.receiving = False  # in the middle of a request
+        self.closing = False  # close after the answer under way
+        self.quiet_since = loop.time()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast(asyncio.Transport, transport)  # uvloop's is one by shape, not by class
+        self._transport = transport
+        transport.set_write_buffer_limits(WRITE_HIGH_WATER)
+        self._gateway.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.closing:
+            return
+        if self._exchange is not None:  # a pipelined request: RFC 9112, 9.3.2 lets us close after the answer instead
+            self.closing = True
+            return
+        if not self.receiving:
+            data = self._begin(data)
+            if not data:
+                return
+        self.quiet_since = self._loop.time()
+        if self._route is None:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD and not self._body:
+                self._refuse(Malformed("The request head is longer than 64 KB.", code="head_too_large"), 431)
+                return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._parser = httptools.HttpRequestParser(self)  # an offered upgrade (Java offers h2c) is not taken up
+        except httptools.HttpParserError as error:
+            if not self.closing:
+                self._refuse(Malformed(f"This is not an HTTP/1.1 request: {str(error)[:120]}.", code="bad_http"), 400)
+
+    def eof_received(self) -> None:
+        """The caller closed its side: it is taken to have left, as nginx takes it. The transport closes itself."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gateway.connections.discard(self)
+        self._transport = None
+        runner, self._runner = self._runner, None
+        self._exchange = None
+        if runner is not None and not runner.finished:
+            runner.leave(ClientLeft("the caller hung up"))
+
+    def pause_writing(self) -> None:
+        if self._exchange is not None:
+            self._exchange.paused = True
+
+    def resume_writing(self) -> None:
+        if self._exchange is not None:
+            self._exchange.resume()
+
+    # httptools callbacks
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name in READ_HEADERS:
+            self._headers[name] = value
+
+    def on_headers_complete(self) -> None:
+        if self._exchange is not None:
+            return
+        self._route = MODEL_ROUTES.get(self._url.partition(b"?")[0].decode("latin-1"))
+        headers = self._headers
+        length = headers.get(b"content-length")
+        if length is not None and int(length) > self._gateway.max_body:
+            self._too_large()
+        elif self._gateway.keyless():
+            try:
+                admission.from_here(headers.get(b"host", b"localhost"), headers.get(b"origin"))
+            except Forbidden as error:
+                self._refuse(error, error.status)
+        if b"expect" in headers and not self.closing and headers[b"expect"].lower() == b"100-continue" and self._transport is not None:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        if self.closing or self._exchange is not None:
+            return
+        self._body_bytes += len(body)
+        if self._body_bytes > self._gateway.max_body:
+            self._too_large()
+        else:
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._exchange is not None:  # a second request in the same read
+            self.closing = True
+            return
+        route, transport = self._route, self._transport
+        if self.closing or transport is None:
+            return
+        if route is None or self._parser.get_method() != b"POST":  # only by a pipelined request that slipped in
+            self.close()
+            return
+        body = self._body
+        self.closing = self._gateway.draining or not self._parser.should_keep_alive()
+        request = Request(route[0], route[1], self._headers, body[0] if len(body) == 1 else b"".join(body), time.perf_counter())
+        exchange = self._exchange = Exchange(self, transport, chunked=self._parser.get_http_version() != "1.0")
+        self.receiving = False
+        self._body, self._body_bytes, self._headers, self._url, self._route = [], 0, {}, b"", None
+        runner = Runner(self._gateway.serve(request, exchange))
+        self._runner = runner
+        runner.resume()
+        if runner.finished and self._runner is runner:
+            self._runner = None
+
+    # the end of things
+
+    def answered(self) -> None:
+        """The answer under way was sent whole."""
+        self._exchange = None
+        self.quiet_since = self._loop.time()
+        if self.closing:
+            self.close()
+
+    def close(self) -> None:
+        """Send what is written, then close; a caller that does not take it is cut off after FLUSH_S."""
+        self.closing = True
+        self._exchange = None
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.close()
+            self._loop.call_later(FLUSH_S, transport.abort)
+
+    def drain(self) -> None:
+        """Answer what is under way, then close; an idle connection closes now."""
+        self.closing = True
+        if self._exchange is None:
+            self.close()
+
+    def leave(self, error: HomeportError) -> None:
+        """End the journey under way with an error."""
+        if self._runner is not None:
+            self._runner.leave(error)
+
+    def revoke(self, names: set[str]) -> None:
+        """Only these keys are left: an answer for another one ends now."""
+        caller = self._exchange.caller if self._exchange is not None else None
+        if caller is not None and caller.key is not None and caller.key not in names:
+            self.leave(Unauthenticated("This key was revoked."))
+
+    def sweep(self, now: float) -> None:
+        """Close what was quiet for too long: a half-sent request, or an idle connection."""
+        if self._exchange is not None:
+            return
+        if self.receiving and now - self.quiet_since > HEAD_TIMEOUT_S:
+            self._refuse(Malformed(f"The request did not arrive within {HEAD_TIMEOUT_S:g} s.", code="request_timeout"), 408)
+        elif not self.receiving and now - self.quiet_since > KEEP_ALIVE_S:
+            self.close()
+
+    # a request begins
+
+    def _begin(self, data: bytes) -> bytes:
+        """The first bytes of a request: those for the parser, or none while its route is not known or not ours."""
+        if self._head:
+            data = self._head + data
+        if data.startswith(_POSTS):
+            self._head = b""
+            self.receiving = True
+            self._head_bytes = 0
+            return data
+        if data.startswith(_HEALTH) and data.endswith(b"\r\n\r\n") and not data[:-4].count(b"\r\n\r\n"):
+            self._head = b""
+            self._health(data)
+            return b""
+        line, newline, _ = data.partition(b"\r\n")
+        if not newline and len(data) < MAX_HEAD and any(post.startswith(line[: len(post)]) for post in (*_POSTS, _HEALTH)):
+            self._head = data
+            self.receiving = False
+            return b""
+        self._hand_over(data)
+        return b""
+
+    def _health(self, request: bytes) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        close = b"\r\nconnection: close" in request.lower() or request.startswith(b"GET /health HTTP/1.0")
+        transport.write(b"%bcontent-type: application/json\r\n%bcontent-length: %d\r\n\r\n%b" % (_STATUS[200], b"connection: close\r\n" if close else b"", len(_HEALTHY), _HEALTHY))
+        self.quiet_since = self._loop.time()
+        if close:
+            self.close()
+
+    def _hand_over(self, data: bytes) -> None:
+        """Everything else is served by uvicorn and the ASGI app, on this connection from now on."""
+        transport = self._transport
+        if transport is None:
+            return
+        self._gateway.connections.discard(self)
+        self._transport = None
+        other = self._gateway.other()
+        transport.set_protocol(other)
+        other.connection_made(transport)
+        other.data_received(data)
+
+    def _too_large(self) -> None:
+        self._refuse(TooLarge(f"The body is larger than {self._gateway.max_body // (1024 * 1024)} MB (server.max_body_mb)."), 413)
+
+    def _refuse(self, error: HomeportError, status: int) -> None:
+        """Answer a request that never became one, and close: what follows on this connection cannot be trusted."""
+        transport = self._transport
+        if transport is None or self.closing:
+            return
+        self.closing = True
+        body = openai_reply.error_body(error)
+        transport.write(b"%bcontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b" % (_STATUS[status], len(body), body))
+        self.close()
+
+
+def protocol(gateway: Gateway, loop: asyncio.AbstractEventLoop) -> Callable[[], Front]:
+    """The protocol factory for `loop.create_server`."""
+    return lambda: Front(gateway, loop)

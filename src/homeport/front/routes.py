@@ -1,0 +1,8 @@
+"""The model routes: which path asks for what, in which dialect."""
+
+from __future__ import annotations
+
+from homeport.vocabulary import Surface
+
+MODEL_ROUTES: dict[str, tuple[str, Surface]] = {f"/v1/{surface.value}": ("openai", surface) for surface in Surface}
+READ_HEADERS = frozenset({b"authorization", b"x-api-key", b"user-agent", b"traceparent", b"host", b"origin", b"expect", b"content-length"})

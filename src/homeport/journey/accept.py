@@ -1,0 +1,98 @@
+"""Bytes in → Ask; and whatever goes wrong from there on, told to the caller in the caller's own dialect."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import secrets
+from types import TracebackType
+
+from homeport.errors import ClientLeft, HomeportError
+from homeport.ports import Out
+from homeport.vocabulary import Ask, Request
+from homeport.wire import openai_reply, openai_request
+
+log = logging.getLogger("homeport")
+
+
+class Reception:
+    """One request being served: gives its Ask, and answers with an error where the journey raised one."""
+
+    __slots__ = ("_id", "_out", "_request")
+
+    def __init__(self, request: Request, out: Out, id: str) -> None:
+        self._request = request
+        self._out = out
+        self._id = id
+
+    def ask(self) -> Ask:
+        """Read the request. Raises Malformed, naming the field."""
+        request = self._request
+        read = openai_request.read(request.body, request.surface)
+        headers = request.headers
+        agent = headers.get(b"user-agent")
+        return Ask(
+            id=self._id,
+            dialect=request.dialect,
+            surface=request.surface,
+            model=read.model,
+            fields=read.fields,
+            stream=read.stream,
+            wants_usage=read.wants_usage,
+            prompt_chars=read.prompt_chars,
+            credential=credential(headers),
+            arrived=request.arrived,
+            trace=headers.get(b"traceparent"),
+            app=agent[:80].decode("latin-1").partition(" ")[0] if agent else None,
+            choices=read.choices,
+        )
+
+    def __enter__(self) -> Reception:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        if error is None or isinstance(error, ClientLeft):
+            return True
+        if not isinstance(error, HomeportError):
+            if not isinstance(error, Exception):
+                return False
+            log.error("request %s failed in Homeport itself", self._id, exc_info=(type(error), error, trace))
+            error = HomeportError(f"Homeport itself failed on this request ({type(error).__name__}). Its log has the details under {self._id}.")
+        self._tell(error)
+        return True
+
+    def _tell(self, error: HomeportError) -> None:
+        out = self._out
+        if out.begun:
+            out.abort(openai_reply.error_event(error))
+            return
+        head = f"content-type: application/json\r\nx-request-id: {self._id}\r\n"
+        if error.retry_after_s is not None:
+            head += f"retry-after: {error.retry_after_s}\r\n"
+        if error.should_retry is not None:
+            head += f"x-should-retry: {str(error.should_retry).lower()}\r\n"
+        if error.status == 401:
+            head += "www-authenticate: Bearer\r\n"
+        out.whole(error.status, head.encode("latin-1"), openai_reply.error_body(error))
+
+
+class Accept:
+    """Gives every request its id and its Reception (step `accept`)."""
+
+    def __init__(self) -> None:
+        self._prefix = f"req-{secrets.token_hex(6)}"
+        self._numbers = itertools.count()
+
+    def __call__(self, request: Request, out: Out) -> Reception:
+        return Reception(request, out, f"{self._prefix}{next(self._numbers):07x}")
+
+
+def credential(headers: dict[bytes, bytes]) -> str | None:
+    """The key a request came with: `Authorization: Bearer`, the bare key there, or `x-api-key`; None where there is none."""
+    value = headers.get(b"authorization")
+    if value:
+        scheme, _, rest = value.strip().partition(b" ")
+        value = rest.strip() if rest and scheme.lower() == b"bearer" else value.strip()
+    else:
+        value = headers.get(b"x-api-key", b"").strip()
+    return value.decode("latin-1") if value else None

@@ -1,0 +1,102 @@
+"""Take a lease, send, and fail over until the commit point."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from types import TracebackType
+
+from homeport.errors import BackendError, CallerError, ClientLeft, NoRouteLeft
+from homeport.journey.tally import Account
+from homeport.ports import Backend, Lease, Upstream
+from homeport.rules import retry
+from homeport.vocabulary import Ask, Route
+
+log = logging.getLogger("homeport")
+
+
+class Try:
+    """One attempt at one route. Leaving it gives the lease back and closes what is not at its end.
+
+    A BackendError inside, before the commit point and with tries left, ends here: the journey goes on to the next route.
+    """
+
+    __slots__ = ("_account", "_ask", "_backend", "_lease", "_route", "upstream")
+
+    def __init__(self, ask: Ask, route: Route, backend: Backend, account: Account) -> None:
+        self._ask = ask
+        self._route = route
+        self._backend = backend
+        self._account = account
+        self._lease: Lease | None = None
+        self.upstream: Upstream | None = None
+
+    def __enter__(self) -> Try:
+        self._account.begin(self._route, self._backend)
+        return self
+
+    async def send(self) -> Upstream:
+        """The backend's answer, once its head is there. Raises BackendError."""
+        backend, account = self._backend, self._account
+        self._lease = backend.take()
+        if self._lease is None:
+            waited = time.perf_counter()
+            try:
+                self._lease = await backend.wait()
+            finally:
+                account.queue_s += time.perf_counter() - waited
+        account.started()
+        self.upstream = await backend.send(self._ask, self._route)
+        return self.upstream
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        account = self._account
+        if self.upstream is not None:
+            if error is None:
+                self.upstream.finish()
+            else:
+                self.upstream.close()
+        if self._lease is not None:
+            self._lease.release()
+        if error is None:
+            account.end("ok", "")
+            return False
+        account.end(_outcome(error), _reason(error))
+        if isinstance(error, BackendError):
+            log.warning("%s: attempt %d at %s (%s) failed: %s", self._ask.id, len(account.attempts), self._route.backend, self._route.model, error)
+        return retry.goes_on(error, attempts=len(account.attempts), committed=account.committed)
+
+
+class Dispatch:
+    """Opens one Try after another (step `dispatch`)."""
+
+    def __init__(self, backends: Mapping[str, Backend]) -> None:
+        self._backends = backends
+
+    def __call__(self, ask: Ask, route: Route, account: Account) -> Try:
+        return Try(ask, route, self._backends[route.backend], account)
+
+    def exhausted(self, ask: Ask, account: Account) -> NoRouteLeft:
+        """The error for when no route is left: what each attempt met."""
+        met = "; ".join(f"{attempt.backend}: {attempt.reason}" for attempt in account.attempts)
+        error = NoRouteLeft(f"No backend could answer `{ask.model}` just now. {met}. `homeport status` shows how they are.")
+        if account.attempts and all(attempt.outcome == "full" for attempt in account.attempts):
+            error.code = "queue_full"
+            error.retry_after_s = 2
+        return error
+
+
+def _outcome(error: BaseException) -> str:
+    if isinstance(error, BackendError):
+        return error.outcome
+    if isinstance(error, ClientLeft):
+        return "client_left"
+    return "rejected" if isinstance(error, CallerError) else "failed"
+
+
+def _reason(error: BaseException) -> str:
+    """A reason fit for receipts: a caller's error may quote the prompt, so only its kind is kept."""
+    if isinstance(error, BackendError):
+        return str(error)
+    return f"HTTP {error.status}" if isinstance(error, CallerError) else type(error).__name__

@@ -1,0 +1,130 @@
+"""Upstream → client: streamed as it comes, or held until it is whole; back-pressure, and the commit point."""
+
+from __future__ import annotations
+
+import time
+
+from homeport.errors import BrokeMidStream
+from homeport.journey.tally import Account, rate
+from homeport.ports import Out, Upstream
+from homeport.vocabulary import Ask, Reply, Usage
+from homeport.wire import openai_reply
+from homeport.wire.assemble import Assembly
+from homeport.wire.openai_stream import Stream
+
+_ERROR_BYTES = 64 * 1024  # of a refusal's body that are read
+_EVENTS = b"content-type: text/event-stream\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+
+
+class Relay:
+    """Carries one answer to its caller (step `relay`)."""
+
+    def __init__(self) -> None:
+        self._heads: dict[tuple[str | None, str], bytes] = {}
+
+    async def __call__(self, upstream: Upstream, ask: Ask, out: Out, account: Account) -> Reply:
+        """Stream an answer to its end, or read it whole and hold it.
+
+        Raises BackendError: before content reached the caller the next route may be tried; after that the answer is cut.
+        """
+        if upstream.status != 200:
+            raise openai_reply.refusal(upstream.status, await _some(upstream))
+        if upstream.content_type.startswith(b"text/event-stream"):
+            if ask.stream:
+                return await self._stream(upstream, ask, out, account)
+            return await self._assemble(upstream, ask, account)
+        upstream.untimed()
+        return await self._hold(upstream, ask)
+
+    def release(self, reply: Reply, ask: Ask, out: Out, account: Account) -> None:
+        """Show a held reply; its receipt is on record before."""
+        body = reply.body
+        if body is None:  # it was streamed
+            return
+        account.settle("ok", reply)
+        usage = reply.usage
+        if ask.stream:
+            figures = account.figures(usage, reply.generation_s)
+            out.begin(200, self._head(account) + _EVENTS)
+            out.end(openai_reply.unfold(body, wants_usage=ask.wants_usage, figures=figures))
+            return
+        speed, spent = rate(usage.completion, reply.generation_s), reply.generation_s
+        figures_head = b"x-tok-per-s: %g\r\nx-gen-time: %.4f\r\nx-tokens: %d\r\ncontent-type: %b\r\n" % (speed, spent, usage.completion, reply.content_type)
+        out.whole(200, self._head(account) + figures_head, body)
+
+    async def _stream(self, upstream: Upstream, ask: Ask, out: Out, account: Account) -> Reply:
+        stream = Stream(ask.model, wants_usage=ask.wants_usage)
+        events = 0
+        while not stream.done:
+            data = await upstream.read()
+            if data is None:
+                break
+            passed = stream.feed(data)
+            if stream.events != events:
+                events = stream.events
+                upstream.progress()
+            if passed:
+                if not account.committed:
+                    account.commit()
+                    out.begin(200, self._head(account) + _EVENTS)
+                out.write(passed)
+                account.usage = stream.usage or Usage(completion=events, estimated=True)
+                if out.paused:
+                    await out.drained()
+        if not stream.begun:
+            raise BrokeMidStream("the stream ended without an answer")
+        reply = Reply(200, b"text/event-stream", None, stream.usage or Usage(completion=events, estimated=True), stream.finish, False, account.generation_s())
+        last = stream.close(account.figures(reply.usage, reply.generation_s))
+        if not account.committed:
+            account.commit()
+            out.begin(200, self._head(account) + _EVENTS)
+        account.settle("ok", reply)
+        out.end(last)
+        return reply
+
+    async def _assemble(self, upstream: Upstream, ask: Ask, account: Account) -> Reply:
+        whole = Assembly(ask.model, ask.surface)
+        events = 0
+        while not whole.done:
+            data = await upstream.read()
+            if data is None:
+                break
+            whole.feed(data)
+            if whole.events != events:
+                if not events:
+                    account.first_token_at = time.perf_counter()
+                events = whole.events
+                upstream.progress()
+        body, finish, empty = whole.whole()
+        return Reply(200, b"application/json", body, whole.usage or Usage(completion=events, estimated=True), finish, empty, account.generation_s())
+
+    async def _hold(self, upstream: Upstream, ask: Ask) -> Reply:
+        body = b""
+        while (data := await upstream.read()) is not None:
+            body = body + data if body else data
+        body, usage, finish, empty = openai_reply.read(body, ask.model)
+        return Reply(200, upstream.content_type, body, usage, finish, empty, time.perf_counter() - ask.arrived)
+
+    def _head(self, account: Account) -> bytes:
+        """The header lines that every answer of a model carries."""
+        assert account.route is not None
+        name = (account.backend, account.route.model)
+        head = self._heads.get(name)
+        if head is None:
+            lines = (("x-homeport-backend", account.backend), ("x-homeport-model", account.route.model), ("x-homeport-location", account.location))
+            head = b"".join(f"{field}: {_clean(value)}\r\n".encode("latin-1", "replace") for field, value in lines)
+            self._heads[name] = head
+        return b"%bx-homeport-attempts: %d\r\nx-request-id: %b\r\n" % (head, account.tries, account.ask.id.encode())
+
+
+async def _some(upstream: Upstream) -> bytes:
+    """The beginning of a refusal's body."""
+    body = b""
+    while len(body) < _ERROR_BYTES and (data := await upstream.read()) is not None:
+        body += data
+    return body
+
+
+def _clean(value: str | None) -> str:
+    """A header value: one line of printable characters."""
+    return "".join(character for character in value or "" if character.isprintable())

@@ -1,0 +1,162 @@
+"""Exactly one Receipt for each Ask, whatever happened."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from homeport.errors import CallerError, ClientLeft, Unauthenticated
+from homeport.ports import Backend, Store
+from homeport.rules import pricing
+from homeport.vocabulary import Ask, Attempt, Caller, Receipt, Reply, Route, Usage
+
+AT_ONCE_S = 0.001  # an answer that came within this was read at once: its speed is not the engine's
+_NOTHING = Usage()
+
+
+class Account:
+    """What is known so far of one Ask; settled once, into its Receipt."""
+
+    __slots__ = ("_begun", "_started", "_store", "ask", "attempts", "backend", "caller", "committed", "first_token_at", "kind", "location", "queue_s", "route", "settled", "tries", "ts", "usage")
+
+    def __init__(self, ask: Ask, store: Store) -> None:
+        self.ask = ask
+        self._store = store
+        self._started = False
+        self._begun: float | None = None  # when the open attempt began
+        self.tries = 0
+        self.settled = False
+        self.committed = False  # content has reached the caller
+        self.caller: Caller | None = None
+        self.route: Route | None = None
+        self.backend: str | None = None
+        self.kind: str | None = None
+        self.location: str | None = None
+        self.attempts: list[Attempt] = []
+        self.usage = _NOTHING
+        self.first_token_at: float | None = None
+        self.queue_s = 0.0
+        self.ts = time.time() - (time.perf_counter() - ask.arrived)
+
+    def __enter__(self) -> Account:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if not self.settled and not isinstance(error, Unauthenticated):  # strangers do not fill the disk
+            self.settle(_outcome(error, self.committed))
+
+    def started(self) -> None:
+        """About to be dispatched: on record before the first byte goes to a backend."""
+        if not self._started:
+            self._started = True
+            self._store.started(self.ask, self.ts, self.caller.key if self.caller is not None else None)
+
+    def begin(self, route: Route, backend: Backend) -> None:
+        """An attempt at a backend begins."""
+        self.route = route
+        self.backend = backend.name
+        self.kind = backend.kind
+        self.location = backend.location
+        self.first_token_at = None
+        self.tries += 1
+        self._begun = time.perf_counter()
+
+    def end(self, outcome: str, reason: str) -> None:
+        """The attempt is over; a second call does nothing."""
+        if self._begun is not None and self.route is not None:
+            ms = round((time.perf_counter() - self._begun) * 1000, 2)
+            self.attempts.append(Attempt(self.route.backend, self.route.model, outcome, reason, ms))
+            self._begun = None
+
+    def commit(self) -> None:
+        """Content is about to reach the caller: from here on there is no other route."""
+        self.committed = True
+        self.first_token_at = time.perf_counter()
+
+    def generation_s(self) -> float:
+        """Seconds since the first token of the open attempt; since the attempt began where all of it came at once."""
+        now = time.perf_counter()
+        seconds = now - self.first_token_at if self.first_token_at is not None else 0.0
+        return seconds if seconds > AT_ONCE_S or self._begun is None else now - self._begun
+
+    def figures(self, usage: Usage, generation_s: float) -> dict[str, object]:
+        """The `homeport` object of a stream's last record."""
+        first = self.first_token_at
+        return {
+            "backend": self.backend,
+            "model": self.route.model if self.route else None,
+            "location": self.location,
+            "attempts": self.tries,
+            "tok_per_s": rate(usage.completion, generation_s),
+            "gen_time": round(generation_s, 4),
+            "tokens": usage.completion,
+            "first_token_ms": round((first - self.ask.arrived) * 1000, 2) if first is not None else None,
+        }
+
+    def settle(self, outcome: str, reply: Reply | None = None) -> None:
+        """Write the Receipt; called before the last byte goes out, or when it never will."""
+        self.settled = True
+        self.end("ok" if outcome == "ok" else outcome, "")
+        ask, route = self.ask, self.route
+        usage = reply.usage if reply is not None else self.usage
+        now = time.perf_counter()
+        first = self.first_token_at
+        generation_s = reply.generation_s if reply is not None else (now - first if first is not None else 0.0)
+        self._store.settled(
+            Receipt(
+                id=ask.id,
+                ts=self.ts,
+                key=self.caller.key if self.caller is not None else None,
+                app=ask.app,
+                task=None,
+                dialect=ask.dialect,
+                asked=ask.model,
+                model=route.model if route is not None else None,
+                backend=self.backend,
+                provider=self.kind,
+                location=self.location,
+                stream=ask.stream,
+                outcome=outcome,
+                attempts=self.attempts,
+                prompt_tokens=usage.prompt,
+                completion_tokens=usage.completion,
+                cached_tokens=usage.cached,
+                reasoning_tokens=usage.reasoning,
+                prompt_chars=ask.prompt_chars,
+                queue_ms=round(self.queue_s * 1000, 2),
+                first_token_ms=round((first - ask.arrived) * 1000, 2) if first is not None else None,
+                total_ms=round((now - ask.arrived) * 1000, 2),
+                tok_per_s=rate(usage.completion, generation_s),
+                cost_usd=pricing.cost_usd(self.location),
+                cloud_usd=None,
+                cache=None,
+                checks=[],
+            )
+        )
+
+
+def rate(tokens: int, seconds: float) -> float:
+    """Tokens per second; 0 where nothing was generated or no time passed."""
+    return round(tokens / seconds, 2) if tokens and seconds > 0 else 0.0
+
+
+def _outcome(error: BaseException | None, committed: bool) -> str:
+    if isinstance(error, ClientLeft):
+        return "client_left"
+    if committed:
+        return "cut"
+    if isinstance(error, CallerError):
+        return "refused"
+    return "failed"
+
+
+class Tally:
+    """Opens an Account for each Ask (step `tally`)."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __call__(self, ask: Ask) -> Account:
+        return Account(ask, self._store)
+
+

@@ -1,0 +1,51 @@
+"""Which routes an ask may take, in which order, given how the backends are at this moment."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from homeport.vocabulary import Route
+
+
+class Load(Protocol):
+    """What the rule sees of a backend."""
+
+    @property
+    def available(self) -> bool:
+        """Not known to be down, and not full."""
+
+    @property
+    def in_flight(self) -> int:
+        """Leases taken."""
+
+    @property
+    def location(self) -> str:
+        """local | cloud"""
+
+
+def order(routes: tuple[Route, ...], loads: Mapping[str, Load], *, private: bool) -> list[Route]:
+    """The allowed routes in their order, those whose backend has room first.
+
+    A route with `while_in_flight_below` counts as having room only below that number. Where nobody has room the first
+    ones stand first, so that the ask waits where its owner would have it answered. A private ask has no cloud routes.
+    """
+    roomy: list[Route] = []
+    crowded: list[Route] = []
+    for route in routes:
+        load = loads[route.backend]
+        if private and load.location == "cloud":
+            continue
+        limit = route.while_in_flight_below
+        if load.available and (limit is None or load.in_flight < limit):
+            roomy.append(route)
+        else:
+            crowded.append(route)
+    return roomy + crowded if crowded else roomy
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was probably meant, or None."""
+    found = difflib.get_close_matches(name.lower(), {known_name.lower(): known_name for known_name in known}, n=1, cutoff=0.5)
+    return next((known_name for known_name in known if known_name.lower() == found[0]), None) if found else None

@@ -1,0 +1,12 @@
+"""The settings: one frozen tree, read once from homeport.toml, the environment and flags.
+
+`tree` holds the values and their defaults, `reading` fills it, `document` says what is wrong with a file and
+on which of its `lines`, `places` knows the folders of the platform, `address` what `listen` means.
+"""
+
+from homeport.settings.address import address, is_loopback
+from homeport.settings.places import usual_file
+from homeport.settings.reading import load
+from homeport.settings.tree import BackendSettings, Kind, Location, ModelSettings, RouteSettings, Server, Settings
+
+__all__ = ["BackendSettings", "Kind", "Location", "ModelSettings", "RouteSettings", "Server", "Settings", "address", "is_loopback", "load", "usual_file"]

@@ -1,0 +1,51 @@
+"""What `listen` means: a host and a port, and whether only this machine can reach them."""
+
+from __future__ import annotations
+
+import socket
+
+EXAMPLE = '"127.0.0.1:8461"'
+
+
+def address(listen: str) -> tuple[str, int]:
+    """The host and port of `HOST:PORT`, `[IPV6]:PORT` or `:PORT`; the host is "" for all interfaces.
+
+    Raises ValueError, with what is wrong and what was probably meant.
+    """
+    text = listen.strip()
+    if "://" in text:
+        raise ValueError(f'takes no scheme; did you mean "{text.split("://", 1)[1].rstrip("/")}"?')
+    if text.isdigit():
+        raise ValueError(f'takes HOST:PORT; did you mean "127.0.0.1:{text}"?')
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        if not _is_ip(socket.AF_INET6, host):
+            raise ValueError(f"takes an IPv6 address in the brackets, such as [::1]:8461, not [{host}]")
+    elif ":" in host or _is_ip(socket.AF_INET6, text):
+        raise ValueError('takes an IPv6 address in brackets, such as "[::1]:8461"')
+    if not colon or not port:
+        raise ValueError(f"takes HOST:PORT, such as {EXAMPLE}; the port is missing")
+    if not (port.isascii() and port.isdigit()) or len(port) > 6 or int(port) > 65535:
+        raise ValueError(f"takes a port from 0 to 65535, not {port[:40]!r}")
+    if not (host.isascii() and host.isprintable()) or any(c in " /@?#\"'[]" for c in host):
+        raise ValueError(f"takes HOST:PORT, such as {EXAMPLE}; {host[:80]!r} is no host name")
+    return host, int(port)
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether only this machine can reach `listen`: 127.0.0.0/8, ::1 or localhost. Raises ValueError as `address`."""
+    host, _ = address(listen)
+    if _is_ip(socket.AF_INET, host):
+        return socket.inet_pton(socket.AF_INET, host)[0] == 127
+    if _is_ip(socket.AF_INET6, host):
+        return socket.inet_pton(socket.AF_INET6, host) == socket.inet_pton(socket.AF_INET6, "::1")
+    return host.lower() == "localhost"
+
+
+def _is_ip(family: int, host: str) -> bool:
+    try:
+        socket.inet_pton(family, host)
+    except (OSError, ValueError):
+        return False
+    return True

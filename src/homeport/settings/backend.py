@@ -1,0 +1,219 @@
+"""Reads one `[backends.NAME]`: what its kind takes, its address, and its secret."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
+
+from homeport.settings.document import Table, described, listed, meant, shown
+from homeport.settings.tree import BackendSettings, Kind, Location
+
+SERVED = ("openai", "engine", "pilot")
+LATER = ("ollama", "anthropic")
+KINDS = (*LATER, *SERVED)
+KEYS = (
+    *("kind", "url", "model", "slots", "context", "api_key", "location", "wake", "max_in_flight", "queue", "queue_timeout_s", "assemble"),
+    *("connect_timeout_s", "first_token_timeout_s", "idle_timeout_s", "total_timeout_s"),
+)
+FOREIGN = {  # keys that a kind does not take, and what to do instead
+    "openai": {
+        "model": 'is for kind = "engine"; name the model in the routes of a [models.…], or ask for it by name',
+        "slots": 'is for kinds engine and pilot; limit this one with "max_in_flight"',
+        "context": "is for kinds engine and pilot; the backend knows its own",
+    },
+    "engine": {"url": 'is for kind = "openai"; an engine takes model = "path/to.gguf"', "api_key": "is not taken: an engine is only reachable from Homeport"},
+    "pilot": {
+        "url": 'is for kind = "openai"; the pilot runs inside Homeport',
+        "model": 'is not taken: the pilot is the bundled model; use kind = "engine" for another file',
+        "api_key": "is not taken: the pilot is only reachable from Homeport",
+    },
+}
+PRIVATE_NAMES = ("localhost", "local", "lan", "home", "internal", "intranet", "arpa", "test", "ts.net")
+SECRET_BYTES = 65536
+
+
+def read_backend(name: str, table: Table, environ: Mapping[str, str], secrets: dict[str, str]) -> BackendSettings:
+    """The backend; where its secret came from is noted in `secrets`. What is wrong is collected in the table's document."""
+    table.known(KEYS)
+    kind = _kind(table)
+    local = kind in ("engine", "pilot")
+    for key, instead in FOREIGN.get(kind or "", {}).items():
+        if key in table:
+            table.problem(key, instead)
+    url = _url(table, needed=kind == "openai")
+    api_key = _secret(table, "api_key", environ, secrets)
+    location = cast(Location, table.word("location", ("local", "cloud"), "local"))
+    if local and location == "cloud":
+        table.problem("location", f'is "local" for kind {kind}, which runs on this machine')
+    if url and "location" not in table and _is_public(url):
+        counts = f'[{table.name}] has a public address and no location, so it counts as "local" and private models may use it'
+        table.document.notice((*table.key, "url"), f'{counts}; write location = "cloud" or "local"')
+    if "wake" in table:
+        table.document.notice((*table.key, "wake"), f"wake of [{table.name}] is not used by this version yet")
+    slots = table.whole("slots", 4)
+    most = table.whole("max_in_flight", slots if local else 4)
+    if local and most > slots:
+        table.problem("max_in_flight", f"takes at most the slots ({slots}), not {most}; raise slots, or lower it")
+    return BackendSettings(
+        name=name,
+        kind=kind or "openai",
+        url=url,
+        model=_gguf(table) if kind == "engine" else None,
+        slots=slots,
+        context=table.whole("context", 4096),
+        api_key=api_key,
+        location=location,
+        max_in_flight=most,
+        queue=table.whole("queue", 64, least=0),
+        queue_timeout_s=table.seconds("queue_timeout_s", 10.0, zero=True),
+        assemble=table.flag("assemble", location == "local"),
+        connect_timeout_s=table.seconds("connect_timeout_s", 3.0),
+        first_token_timeout_s=table.seconds("first_token_timeout_s", 15.0),
+        idle_timeout_s=table.seconds("idle_timeout_s", 30.0),
+        total_timeout_s=table.seconds("total_timeout_s", 600.0),
+    )
+
+
+def _kind(table: Table) -> Kind | None:
+    value = table.text("kind", "openai")
+    if "kind" not in table:
+        guess = "engine" if "model" in table and "url" not in table else "openai"
+        table.problem(None, f'has no kind; write kind = "{guess}" (or {listed(k for k in KINDS if k != guess)})')
+    elif value in LATER:
+        told = f'kind "{value}" of [{table.name}] is not served by this version yet; use kind = "openai" with the same url'
+        table.document.problem((*table.key, "kind"), told)
+    elif value in SERVED:
+        return cast(Kind, value)
+    elif value is not None:
+        table.problem("kind", f'takes {listed(KINDS)}, not "{shown(value)}"{meant(value, KINDS)}')
+    return None
+
+
+def _url(table: Table, *, needed: bool) -> str | None:
+    example = "http://127.0.0.1:8080"
+    value = table.text("url", example)
+    if value is None:
+        if needed and "url" not in table:
+            table.problem(None, f'has no url; write url = "{example}"')
+        return None
+    problem = _url_problem(value)
+    if problem:
+        table.problem("url", problem)
+        return None
+    return value.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def _url_problem(value: str) -> str | None:
+    """What is wrong with an address, or None. Never shows it where it may hold a password."""
+    if not value.isascii() or " " in value or "\\" in value:
+        return "takes an address in ASCII without blanks"
+    if "@" in value:
+        return "may not hold a user name or password; use api_key"
+    try:
+        parts = urlsplit(value if "://" in value else f"http://{value}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port, parts = None, None, urlsplit("")
+    if not host or port == 0 or host.startswith("."):
+        return f'is no address, or its port is not from 1 to 65535: "{shown(value)}"'
+    if "://" not in value:
+        return f'takes http:// or https:// at its start; did you mean "http://{shown(value)}"?'
+    if parts.scheme not in ("http", "https"):
+        return f'takes http:// or https:// at its start, not "{shown(parts.scheme)}://"'
+    if parts.query or parts.fragment or value.endswith(("?", "#")):
+        return "takes no ? or # part"
+    return None
+
+
+def _is_public(url: str) -> bool:
+    """Whether the host looks like one on the open internet: a dotted name, or an address outside of the private ranges."""
+    host = urlsplit(url).hostname or ""
+    try:
+        a, b = socket.inet_pton(socket.AF_INET, host)[:2]
+    except OSError:
+        if ":" in host or "." not in host:
+            return ":" in host and host[:2] in ("20", "24", "26", "28", "2a", "2c")
+        return not any(host == name or host.endswith("." + name) for name in PRIVATE_NAMES)
+    return not (a in (0, 10, 127) or (a, b) in ((192, 168), (169, 254)) or (a == 172 and 16 <= b < 32) or (a == 100 and 64 <= b < 128))
+
+
+def _gguf(table: Table) -> Path | None:
+    path = table.path("model", "models/qwen.gguf")
+    if "model" not in table:
+        table.problem(None, 'has no model; write model = "path/to.gguf"')
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            if file.read(4) == b"GGUF":
+                return path
+        table.problem("model", f"is no GGUF file: {path}")
+    except FileNotFoundError:
+        table.problem("model", f"does not exist: {path}{_neighbour(path)}")
+    except (OSError, ValueError) as error:
+        table.problem("model", f"cannot be read: {path}: {getattr(error, 'strerror', None) or 'a bad name'}")
+    return None
+
+
+def _neighbour(path: Path) -> str:
+    try:
+        return meant(path.name, [name for name in os.listdir(path.parent) if name.endswith(".gguf")])
+    except OSError:
+        return "; there is no such folder"
+
+
+def _secret(table: Table, key: str, environ: Mapping[str, str], secrets: dict[str, str]) -> str | None:
+    """The secret of `{ env = "NAME" }` or `{ file = "PATH" }`; neither it nor a literal is ever shown."""
+    value: Any = table.values.get(key)
+    name = f"{table.name}.{key}"
+    table.document.origins[name] = "default" if key not in table else "file"
+    if key not in table:
+        return None
+    variable = "".join(c if c.isalnum() and c.isascii() else "_" for c in f"{table.key[-1]}_{key}").upper()
+    fix = f'write {key} = {{ env = "{variable}" }}, or {key} = {{ file = "path" }}'
+    if isinstance(value, str):
+        table.problem(key, f"is a secret, which may not stand in this file; {fix}")
+        return None
+    if not isinstance(value, dict):
+        table.problem(key, f"takes a table, not {described(value)}; {fix}")
+        return None
+    inner = Table(table.document, (*table.key, key), value, name=name)
+    inner.known(("env", "file"))
+    if len(value) != 1 or not set(value) & {"env", "file"}:
+        if set(value) <= {"env", "file"}:
+            table.problem(key, f"takes either env or file; {fix}")
+        return None
+    source: Literal["env", "file"] = "env" if "env" in value else "file"
+    told = inner.text(source, variable if source == "env" else "path")
+    table.document.origins.pop(f"{name}.{source}", None)
+    if told is None:
+        return None
+    secret = _from_environment(inner, told, environ) if source == "env" else _from_file(inner, told)
+    if secret is not None and not (secret.isascii() and secret.isprintable() and secret.strip()):
+        inner.problem(source, f"leads to a secret that is empty, or not one line of ASCII characters ({source} {shown(told)})")
+        return None
+    secrets[name] = f"{source} {shown(told)}"
+    return secret
+
+
+def _from_environment(table: Table, name: str, environ: Mapping[str, str]) -> str | None:
+    if name not in environ:
+        table.problem("env", f"names {shown(name)}, which is not set; export {shown(name)}=… before the start")
+        return None
+    return environ[name].strip()
+
+
+def _from_file(table: Table, name: str) -> str | None:
+    path = table.beside("file", name)
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            return file.read(SECRET_BYTES).decode().strip()
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        table.problem("file", f"cannot be read: {path}: {getattr(error, 'strerror', None) or 'not text'}")
+        return None

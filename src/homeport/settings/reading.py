@@ -1,0 +1,183 @@
+"""Fills the tree of settings: flag before environment before file before default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from homeport.settings import places
+from homeport.settings.address import address
+from homeport.settings.backend import read_backend
+from homeport.settings.document import Document, Table, described, listed, meant, shown
+from homeport.settings.tree import BackendSettings, ModelSettings, RouteSettings, Server, Settings
+
+SECTIONS = ("server", "backends", "models", "monitor", "tasks", "tunnel", "fleet")
+LATER = {  # sections that other versions serve; their keys are still checked
+    "monitor": ("notify", "probe_interval_s", "down_after", "up_after", "dead_man_url"),
+    "tasks": ("paths",),
+    "tunnel": ("to", "port", "host_key", "identity", "remote", "local"),
+    "fleet": ("url", "lease_ttl_s"),
+}
+SERVER = ("listen", "data", "max_body_mb", "drain_timeout_s")
+MODEL = ("routes", "options", "private", "on_break")
+ROUTE = ("backend", "model", "while_in_flight_below")
+VARIABLES = ("HOMEPORT_CONFIG", "HOMEPORT_LISTEN", "HOMEPORT_DATA", "HOMEPORT_URL", "HOMEPORT_KEY")
+PILOT = "pilot"  # the bundled model: a route may name it without a [backends.pilot]
+
+
+def load(*, config: Path | None = None, listen: str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings. `config` and `listen` are the flags; `environ` is the process's own unless given.
+
+    Raises BadSettings, whose message has every problem found, a line each: file, line, what is wrong, what was meant.
+    """
+    environ = os.environ if environ is None else environ
+    path, origin = places.find(config, environ)
+    document = Document.read(path, origin) if path else Document(None, {}, {})
+    document.origins["config"] = origin
+    secrets: dict[str, str] = {}
+    _sections(document)
+    server = _server(document, listen, environ)
+    backends = {name: read_backend(name, table, environ, secrets) for name, table in document.table("backends").tables()}
+    models = {name: _model(name, table, backends, document) for name, table in document.table("models").tables()}
+    if PILOT not in backends and backends and any(route.backend == PILOT for model in models.values() for route in model.routes):
+        backends[PILOT] = BackendSettings(name=PILOT, kind="pilot")
+    _variables(document, environ, secrets)
+    document.refuse()
+    return Settings(
+        server=server,
+        backends=backends,
+        models=models,
+        discover=not backends,
+        path=path.absolute() if path else None,
+        origins=document.origins,
+        secrets=secrets,
+        notices=document.notices(),
+    )
+
+
+def _sections(document: Document) -> None:
+    for name, value in document.values.items():
+        if name not in SECTIONS and name in SERVER and not isinstance(value, dict):
+            document.problem((name,), f'"{name}" stands outside of any section; it belongs under [server]')
+        elif name not in SECTIONS:
+            what = f'there is no section "{shown(name)}"' if isinstance(value, dict | list) else f'"{shown(name)}" stands outside of any section'
+            document.problem((name,), what + (meant(name, SECTIONS) or f"; there are {listed(SECTIONS)}"))
+    for name, keys in LATER.items():
+        if name in document.values:
+            document.table(name).known(keys)
+            document.notice((name,), f"[{name}] is not used by this version yet")
+
+
+def _server(document: Document, listen: str | None, environ: Mapping[str, str]) -> Server:
+    table = document.table("server")
+    table.known(SERVER)
+    return Server(
+        listen=_listen(table, listen, environ),
+        data=_data(table, environ),
+        max_body_mb=table.whole("max_body_mb", 32),
+        drain_timeout_s=table.seconds("drain_timeout_s", 30.0, zero=True),
+    )
+
+
+def _listen(table: Table, flag: str | None, environ: Mapping[str, str]) -> str:
+    default = "127.0.0.1:8461"
+    value = table.text("listen", default)
+    if value is not None and not table.valid("listen", address, value):
+        value = None
+    for origin, name, told in (("environment", "HOMEPORT_LISTEN", environ.get("HOMEPORT_LISTEN")), ("flag", "--listen", flag)):
+        if told:
+            try:
+                address(told)
+            except ValueError as error:
+                table.document.outside(f"{name} {error}")
+            value = told
+            table.document.origins["server.listen"] = origin
+    return value.strip() if value else default
+
+
+def _data(table: Table, environ: Mapping[str, str]) -> Path:
+    value = table.path("data", "data")
+    told = environ.get("HOMEPORT_DATA")
+    name = "HOMEPORT_DATA" if told else "server.data"
+    try:
+        if told:
+            value = Path(told).expanduser().absolute()
+            table.document.origins["server.data"] = "environment"
+        folder = value or places.data_folder(environ).absolute()
+    except RuntimeError:
+        table.document.outside(f"{name} is not known, for there is no home folder; set HOMEPORT_DATA to a folder")
+        return Path()
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        text = f"takes a folder, but {folder} is a file"
+        table.document.outside(f"HOMEPORT_DATA {text}") if told else table.problem("data", text)
+    return folder
+
+
+def _model(name: str, table: Table, backends: Mapping[str, BackendSettings], document: Document) -> ModelSettings:
+    table.known(MODEL)
+    if table.word("on_break", ("error", "continue"), "error") == "continue":
+        document.notice((*table.key, "on_break"), f'on_break = "continue" of [{table.name}] is not used by this version yet: a cut answer ends with an error')
+    private = table.flag("private", False)
+    found = table.take("routes", list, '[{ backend = "home" }]')
+    routes = tuple(route for index, value in enumerate(found or []) if (route := _route(table, index, value, backends)) is not None)
+    if not found and ("routes" not in table or found == []):
+        table.problem("routes" if "routes" in table else None, 'has no routes; write routes = [{ backend = "home", model = "…" }]')
+    clouds = [route.backend for route in routes if route.backend in backends and backends[route.backend].location == "cloud"]
+    if private and clouds and len(clouds) == len(routes):
+        table.problem("private", 'is true, but every route leads to a backend with location = "cloud"; add a route to a local one')
+    elif private and clouds:
+        document.notice((*table.key, "private"), f"[{table.name}] is private, so its route to {clouds[0]} (cloud) is never used")
+    return ModelSettings(name=name, routes=routes, options=_options(table), private=private)
+
+
+def _route(model: Table, index: int, value: Any, backends: Mapping[str, BackendSettings]) -> RouteSettings | None:
+    key = (*model.key, "routes", index)
+    if not isinstance(value, dict):
+        hint = '{ backend = "' + (shown(value) if isinstance(value, str) else "home") + '" }'
+        model.document.problem(key, f"route {index + 1} of [{model.name}] takes a table, not {described(value)}; write {hint}")
+        return None
+    table = Table(model.document, key, value, name=f"{model.name}.routes[{index + 1}]")
+    table.known(ROUTE)
+    backend = table.text("backend", "home")
+    if "backend" not in table:
+        table.problem(None, 'has no backend; write { backend = "home", … }')
+    elif backend is not None and backend != PILOT and backend not in model.document.table("backends").values:
+        names = [*backends, PILOT]
+        missing = f"; write a [backends.{shown(backend)}] with kind and url, or use pilot"
+        hint = meant(backend, names) or (f"; there are {listed(names)}" if backends else missing)
+        table.problem("backend", f'names "{shown(backend)}", which is no backend{hint}')
+    name = table.text("model", "qwen3.5:latest")
+    if name is not None and not name.isascii():
+        table.problem("model", "takes printable ASCII characters")
+    below = table.whole("while_in_flight_below", 1) if "while_in_flight_below" in table else None
+    return RouteSettings(backend=backend, model=name, while_in_flight_below=below) if backend else None
+
+
+def _options(table: Table) -> dict[str, Any]:
+    found = table.take("options", dict, "{ temperature = 0.3 }")
+    for name, value in (found or {}).items():
+        if not _is_json(value):
+            key = (*table.key, "options", name)
+            table.document.problem(key, f"{table.name}.options.{shown(name)} is a date, a time or no finite number, which cannot be sent to a backend")
+    return dict(found or {})
+
+
+def _is_json(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_json, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    if isinstance(value, float):
+        return value - value == 0  # not so for inf and nan
+    return isinstance(value, str | int)
+
+
+def _variables(document: Document, environ: Mapping[str, str], secrets: Mapping[str, str]) -> None:
+    used = {source.removeprefix("env ") for source in secrets.values()}
+    for name in environ:
+        if name.startswith("HOMEPORT_") and name not in VARIABLES and name not in used:
+            hint = meant(name, VARIABLES)
+            if hint:
+                document.mention(f"the environment variable {shown(name)} is not read{hint}")

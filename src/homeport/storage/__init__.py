@@ -1,0 +1,1 @@
+"""What Homeport keeps: the journal (the truth), the ledger (a view of it) and the keys."""

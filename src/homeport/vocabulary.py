@@ -1,0 +1,146 @@
+"""The words of a request's journey, as frozen values: Ask → Caller → Route → Reply → Receipt."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+
+class Surface(enum.Enum):
+    """What kind of answer is asked for; the value is the path under `/v1` on an OpenAI backend."""
+
+    CHAT = "chat/completions"
+    COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
+
+
+class Request(Struct, frozen=True, gc=False):
+    """One HTTP request on a model route, whole, before anything was made of it."""
+
+    dialect: str
+    surface: Surface
+    headers: dict[bytes, bytes]  # lower-case names; only those Homeport reads
+    body: bytes
+    arrived: float  # time.perf_counter(), seconds
+
+
+class Ask(Struct, frozen=True, gc=False):
+    """One request, decoded once. `fields` holds every top-level field as raw JSON, known or not."""
+
+    id: str  # ours, unique; also x-request-id
+    dialect: str  # "openai"; later "ollama", "anthropic", "responses"
+    surface: Surface
+    model: str  # the name that was asked for
+    fields: dict[str, Raw]
+    stream: bool
+    wants_usage: bool  # the caller asked for the usage chunk of a stream
+    prompt_chars: int
+    credential: str | None  # the key as it came; never logged, never sent on
+    arrived: float  # time.perf_counter() when the request was whole, seconds
+    trace: bytes | None = None  # W3C traceparent, sent on
+    app: str | None = None  # what the caller calls itself (its User-Agent's first word)
+    choices: int = 1  # OpenAI `n`, times the number of prompts: how many answers a reply holds
+
+
+class Caller(Struct, frozen=True, gc=False):
+    """Who asks: the name of the key, or None where no key exists."""
+
+    key: str | None
+
+
+class Route(Struct, frozen=True, gc=False):
+    """One way an Ask can be answered: a backend, and the model's name there."""
+
+    backend: str
+    model: str
+    while_in_flight_below: int | None = None
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Usage(Struct, frozen=True, gc=False):
+    """Tokens of one answer, as the engine counted them, or estimated from its stream."""
+
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+    reasoning: int = 0
+    estimated: bool = False
+
+
+class Reply(Struct, frozen=True, gc=False):
+    """What a backend answered. `body` is the whole answer still held, or None once it was streamed."""
+
+    status: int
+    content_type: bytes
+    body: bytes | None
+    usage: Usage
+    finish: str | None  # "stop", "length", "tool_calls" …; None where the surface has none
+    empty: bool  # no text, no reasoning and no tool call in it
+    generation_s: float  # first to last token of a stream; the whole wait otherwise
+
+
+class Attempt(Struct, frozen=True, gc=False):
+    """One try at one backend, as the receipt shows it."""
+
+    backend: str
+    model: str | None
+    outcome: str  # "ok" "unreachable" "refused" "stalled" "broke" "rejected" "client_left" "full"
+    reason: str
+    ms: float
+
+
+class Receipt(Struct, frozen=True, gc=False):
+    """What one Ask came to: a settled line of the journal, a row of the ledger. Field names are the contract's."""
+
+    id: str
+    ts: float  # when it arrived, seconds since the epoch
+    key: str | None
+    app: str | None
+    task: str | None
+    dialect: str
+    asked: str
+    model: str | None
+    backend: str | None
+    provider: str | None  # the backend's kind
+    location: str | None
+    stream: bool
+    outcome: str  # ok | cut | client_left | refused | failed; `unsettled` where the gateway died meanwhile
+    attempts: list[Attempt]
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    prompt_chars: int
+    queue_ms: float
+    first_token_ms: float | None
+    total_ms: float
+    tok_per_s: float | None
+    cost_usd: float | None
+    cloud_usd: float | None
+    cache: str | None
+    checks: list[str]
+
+
+class Standing(Struct, frozen=True, gc=False):
+    """One backend as `choose` and `/status` see it at one moment."""
+
+    name: str
+    kind: str
+    location: str
+    state: str  # "healthy" "loading" "down"; more come with the monitor
+    reason: str
+    since: float  # seconds since the epoch
+    in_flight: int
+    max_in_flight: int
+    queued: int
+    models: list[str]
+    ttft_ms: float | None = None
+    tok_per_s: float | None = None
+
+    @property
+    def available(self) -> bool:
+        """Healthy and not full."""
+        return self.state == "healthy" and self.in_flight < self.max_in_flight

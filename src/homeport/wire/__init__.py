@@ -1,0 +1,1 @@
+"""Dialects: bytes to vocabulary and back, pure."""

@@ -1,0 +1,223 @@
+"""OpenAI requests: a body read once into typed fields, and written anew for a backend."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from homeport.errors import Malformed
+from homeport.vocabulary import Surface
+
+MAX_DEPTH = 96  # nested arrays and objects; engines parse recursively
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+
+class StreamOptions(Struct):
+    include_usage: bool | None = None
+
+
+class Message(Struct):
+    role: str
+    content: str | list[dict[str, Any]] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+
+
+class ChatBody(Struct):
+    """What Homeport looks at in `/v1/chat/completions`; everything else passes through."""
+
+    model: str
+    messages: list[Message]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
+    user: str | None = None
+
+
+class CompletionBody(Struct):
+    """What Homeport looks at in `/v1/completions`."""
+
+    model: str
+    prompt: str | list[Any] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: int | None = None
+    best_of: int | None = None
+    echo: bool | None = None
+    logprobs: int | bool | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+
+
+class EmbeddingBody(Struct):
+    """What Homeport looks at in `/v1/embeddings`."""
+
+    model: str
+    input: str | list[Any]
+    encoding_format: str | None = None
+    dimensions: int | None = None
+
+
+_decoders: dict[Surface, msgspec.json.Decoder[Any]] = {
+    Surface.CHAT: msgspec.json.Decoder(ChatBody),
+    Surface.COMPLETIONS: msgspec.json.Decoder(CompletionBody),
+    Surface.EMBEDDINGS: msgspec.json.Decoder(EmbeddingBody),
+}
+_fields = msgspec.json.Decoder(dict[str, Raw])
+_encoder = msgspec.json.Encoder()
+
+
+class Reading(Struct, gc=False):
+    """A body that was read: its raw fields and what the journey needs to know of them."""
+
+    fields: dict[str, Raw]
+    model: str
+    stream: bool
+    wants_usage: bool
+    prompt_chars: int
+    choices: int
+
+
+def read(body: bytes, surface: Surface) -> Reading:
+    """Decode and check a request body.
+
+    Raises:
+        Malformed: not JSON, nested deeper than MAX_DEPTH, or a field of the wrong type; `param` names the field.
+    """
+    _check_depth(body)
+    try:
+        fields = _fields.decode(body)
+        seen = _decoders[surface].decode(body)
+    except msgspec.ValidationError as error:
+        raise _misfit(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Malformed(f"The body is not valid JSON: {error}. Send one JSON object.", code="invalid_json") from None
+    except RecursionError:
+        raise _too_deep() from None
+    if not seen.model:
+        raise Malformed("`model` is empty. Name a model; GET /v1/models lists them.", param="model")
+    if surface is Surface.EMBEDDINGS:
+        return Reading(fields, seen.model, False, False, _prompt_chars(seen.input), 1)
+    if surface is Surface.CHAT:
+        if not seen.messages:
+            raise Malformed("`messages` is empty. Send at least one message.", param="messages")
+        chars = 0
+        for message in seen.messages:
+            content = message.content
+            chars += len(content) if type(content) is str else _part_chars(content)
+        prompts = 1
+    else:
+        chars = _prompt_chars(seen.prompt)
+        prompts = len(seen.prompt) if isinstance(seen.prompt, list) and seen.prompt and not isinstance(seen.prompt[0], int) else 1
+    n = seen.n
+    if n is not None and not 1 <= n <= 128:
+        raise Malformed(f"`n` is {n}; it must be from 1 to 128.", param="n")
+    options = seen.stream_options
+    stream = bool(seen.stream)
+    return Reading(fields, seen.model, stream, stream and options is not None and bool(options.include_usage), chars, (n or 1) * prompts)
+
+
+def write(fields: dict[str, Raw], *, model: str, stream: bool, options: dict[str, Any], surface: Surface) -> bytes:
+    """The body for a backend: the caller's fields, with its model's name there, and a stream with usage where one is asked.
+
+    `options` are defaults: a field the caller sent wins. Unknown fields pass through untouched.
+    """
+    out: dict[str, Any] = {**options, **fields} if options else dict(fields)
+    out["model"] = model
+    if surface is Surface.EMBEDDINGS:
+        return _encoder.encode(out)
+    if stream:
+        out["stream"] = True
+        given = fields.get("stream_options")
+        out["stream_options"] = _with_usage(given) if given is not None else _ASK_USAGE
+    else:
+        out.pop("stream_options", None)  # vLLM refuses it without `stream`
+        if "stream" in out:
+            out["stream"] = False
+    return _encoder.encode(out)
+
+
+_ASK_USAGE = Raw(b'{"include_usage":true}')
+
+
+def _with_usage(given: Raw) -> dict[str, Any]:
+    options = msgspec.json.decode(given)
+    return {**options, "include_usage": True} if isinstance(options, dict) else {"include_usage": True}
+
+
+def streamable(fields: dict[str, Raw], surface: Surface) -> bool:
+    """Whether a stream carries all that a whole reply to this request would hold."""
+    if surface is Surface.CHAT:
+        return "prompt_logprobs" not in fields and "modalities" not in fields and "audio" not in fields
+    if surface is Surface.COMPLETIONS:
+        plain = all(name not in fields or bytes(fields[name]) in off for name, off in _OFF.items())
+        return plain and bytes(fields.get("prompt", b'"'))[:1] == b'"'
+    return False
+
+
+_OFF = {  # fields of a completion whose answer a stream does not carry, and the values that switch them off
+    "echo": (b"null", b"false"),
+    "best_of": (b"null", b"1"),
+    "logprobs": (b"null", b"false"),
+    "prompt_logprobs": (b"null",),
+    "suffix": (b"null", b'""'),
+}
+
+
+def _prompt_chars(prompt: str | list[Any] | None) -> int:
+    if isinstance(prompt, str):
+        return len(prompt)
+    return sum(len(part) for part in prompt if isinstance(part, str)) if prompt else 0
+
+
+def _part_chars(parts: list[dict[str, Any]] | None) -> int:
+    return sum(len(part["text"]) for part in parts if isinstance(part.get("text"), str)) if parts else 0
+
+
+def _check_depth(body: bytes) -> None:
+    if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
+        return
+    depth = 0
+    for match in _BRACKETS.finditer(body):
+        token = match.group()
+        if token in (b"{", b"["):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise _too_deep()
+        elif token in (b"}", b"]"):
+            depth -= 1
+
+
+def _too_deep() -> Malformed:
+    return Malformed(f"The body is nested deeper than {MAX_DEPTH} levels. Flatten it.", code="too_deep")
+
+
+def _misfit(message: str) -> Malformed:
+    """msgspec's "Expected `int`, got `str` - at `$.max_tokens`", as an error that names the field."""
+    what, _, where = message.partition(" - at `$")
+    path = where.rstrip("`").removeprefix(".") or None
+    if path is None and "missing required field" in what:
+        path = what.rpartition("field `")[2].rstrip("`")
+        return Malformed(f"`{path}` is missing. It is required here.", param=path)
+    if "missing required field" in what:
+        path = f"{path}.{what.rpartition('field `')[2].rstrip('`')}"
+        return Malformed(f"`{path}` is missing. It is required here.", param=path)
+    return Malformed(f"`{path}`: {what[0].lower()}{what[1:]}." if path else f"The body: {what[0].lower()}{what[1:]}.", param=path)

@@ -1,0 +1,200 @@
+"""OpenAI streams: what one read of server-sent events means, and what of it goes on to the caller.
+
+Most reads are plain content and pass as they came. Only reads that hold something else (the model's name to
+replace, a finish, a usage record, an error, `[DONE]`) are taken apart. The marks that tell can stand in a chunk
+only as JSON structure: inside a string their quotes would be escaped.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from homeport.errors import BrokeMidStream
+from homeport.vocabulary import Usage
+from homeport.wire import usage as usage_wire
+from homeport.wire.sse import EventCutter, payload, split
+
+DONE = b"data: [DONE]\n\n"
+_MARKS = (b'"usage":{', b'"usage": {', b'"finish_reason":"', b'"finish_reason": "', b'"error"', b"data: [DONE]", b"data:[DONE]", b"event:", b"\n:", b"\r")
+
+_decoder = msgspec.json.Decoder()
+_encode = msgspec.json.Encoder().encode
+
+
+class Stream:
+    """Reads one OpenAI stream.
+
+    Before the first content, `feed` holds everything back (`begun` is False) so that a failure can still go to another
+    backend. From then on it returns what may pass on: whole events, the backend's model name replaced by the asked
+    one. The finish, the usage record and `[DONE]` are held for `close`, so that nothing final is shown before the
+    stream proved whole.
+    """
+
+    __slots__ = ("_asked", "_cutter", "_finish_event", "_held", "_needles", "_tail", "_usage_event", "_wants_usage", "begun", "done", "events", "finish", "usage")
+
+    def __init__(self, asked: str, *, wants_usage: bool) -> None:
+        self._asked = asked
+        self._wants_usage = wants_usage
+        self._cutter = EventCutter()
+        self._held: list[bytes] = []
+        self._needles: list[tuple[bytes, bytes]] | None = None
+        self._finish_event: dict[str, Any] | None = None
+        self._usage_event: dict[str, Any] | None = None
+        self._tail: list[bytes] = []
+        self.begun = False
+        self.done = False
+        self.events = 0  # events that carried content; about one token each
+        self.finish: str | None = None
+        self.usage: Usage | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """What to pass on. Raises BrokeMidStream where the stream itself says that it failed."""
+        data = self._cutter.feed(data)
+        if not data:
+            return b""
+        if not self.begun:
+            for event in split(data):
+                self._take(event)
+            if not self.begun:
+                return b""
+            held, self._held = b"".join(self._held), []
+            return held
+        if self._plain(data):
+            self.events += data.count(b"\n\n")
+            return self._renamed(data)
+        for event in split(data):
+            self._take(event)
+        passed, self._held = b"".join(self._held), []
+        return passed
+
+    @staticmethod
+    def _plain(data: bytes) -> bool:
+        """Whether whole events hold nothing but content: no mark stands in them."""
+        if not data.startswith(b"data: {"):
+            return False
+        for mark in _MARKS:  # noqa: SIM110 (a generator costs more than the search)
+            if mark in data:
+                return False
+        return True
+
+    def close(self, figures: dict[str, Any]) -> bytes:
+        """The end of a whole stream: finish, usage with Homeport's figures where asked for, `[DONE]`.
+
+        Raises BrokeMidStream where `[DONE]` never came: a stream without its terminal event is cut.
+        """
+        if not self.done:
+            raise BrokeMidStream("the stream ended without [DONE]")
+        finish, last = self._finish_event, self._usage_event
+        out = list(self._tail)
+        if self._wants_usage:
+            if finish is not None:
+                out.append(self._event(finish))
+            record = last or self._made_up_usage(finish)
+            record["homeport"] = figures
+            out.append(self._event(record))
+        elif finish is not None:
+            extra = {name: value for name, value in (last or {}).items() if name not in finish and name != "usage"}
+            out.append(self._event(finish | extra))
+        out.append(DONE)
+        return b"".join(out)
+
+    @property
+    def tokens(self) -> int:
+        """Completion tokens as counted by the engine, else the events seen."""
+        return self.usage.completion if self.usage is not None else self.events
+
+    def _take(self, event: bytes) -> None:
+        """One event: what it means, and where it goes (`_held` passes on with this read, `_tail` with the end)."""
+        text = payload(event)
+        if text is None:
+            if self.begun and not self.done:
+                self._held.append(event)  # a comment keeps the connection awake
+            return
+        if text == b"[DONE]":
+            self.done = True
+            return
+        try:
+            chunk = _decoder.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise BrokeMidStream("an event of the stream is not JSON") from None
+        if not isinstance(chunk, dict):  # llama.cpp opens a list of completions with `data: null`
+            return
+        if chunk.get("error"):
+            raise BrokeMidStream(f"the backend reported an error ({error_kind(chunk['error'])})")
+        self._learn(chunk)
+        self._sort(event, chunk)
+
+    def _sort(self, event: bytes, chunk: dict[str, Any]) -> None:
+        used = chunk.get("usage")
+        choices = chunk.get("choices") or []
+        if isinstance(used, dict):
+            self.usage = usage_wire.from_openai(used)
+            if not choices:
+                self._usage_event = chunk
+                return
+            if not self._wants_usage:
+                chunk.pop("usage")
+                event = b""
+        finished = False
+        for choice in choices:
+            if _has_content(choice):
+                self.begun = True
+                self.events += 1
+            if choice.get("finish_reason"):
+                finished = True
+                self.finish = choice["finish_reason"]
+        if self.finish == "load":
+            raise BrokeMidStream("the backend loaded its model instead of answering")
+        if finished:
+            self.begun = True
+            if self._finish_event is not None:  # another choice (`n`) finished before
+                self._tail.append(self._event(self._finish_event))
+            self._finish_event = chunk
+        elif self._finish_event is not None:
+            self._tail.append(self._renamed(event) if event else self._event(chunk))
+        else:
+            self._held.append(self._renamed(event) if event else self._event(chunk))
+
+    def _learn(self, chunk: dict[str, Any]) -> None:
+        """The backend's name for its model, from its first event: from then on replaced in the bytes."""
+        if self._needles is None:
+            theirs = chunk.get("model")
+            if isinstance(theirs, str) and theirs and theirs != self._asked:
+                name, asked = _encode(theirs), _encode(self._asked)
+                self._needles = [(b'"model":' + gap + name, b'"model":' + gap + asked) for gap in (b"", b" ")]
+            elif theirs:
+                self._needles = []
+
+    def _renamed(self, data: bytes) -> bytes:
+        for theirs, ours in self._needles or ():
+            data = data.replace(theirs, ours)
+        return data
+
+    def _event(self, chunk: dict[str, Any]) -> bytes:
+        if "model" in chunk:
+            chunk = chunk | {"model": self._asked}
+        return b"data: " + _encode(chunk) + b"\n\n"
+
+    def _made_up_usage(self, finish: dict[str, Any] | None) -> dict[str, Any]:
+        """The usage record for a caller who asked for one, from a backend that gives none: the events that were counted."""
+        known = {name: value for name, value in (finish or {}).items() if name in ("id", "object", "created", "model", "system_fingerprint")}
+        used = self.usage or Usage(completion=self.events, estimated=True)
+        counts = {"prompt_tokens": used.prompt, "completion_tokens": used.completion, "total_tokens": used.prompt + used.completion}
+        return known | {"choices": [], "usage": counts}
+
+
+def _has_content(choice: dict[str, Any]) -> bool:
+    """Whether a choice of a chunk holds something of the answer: text, reasoning, a refusal or a tool call."""
+    delta = choice.get("delta")
+    if isinstance(delta, dict):
+        return any(value for name, value in delta.items() if name != "role")
+    return bool(choice.get("text"))
+
+
+def error_kind(error: Any) -> str:
+    """What an error object may say in a receipt: its type or code, never its message, which can quote the prompt."""
+    if isinstance(error, dict):
+        return str(error.get("type") or error.get("code") or "no type")[:60]
+    return "no type"

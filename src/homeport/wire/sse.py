@@ -1,0 +1,56 @@
+"""Server-sent events: cutting a byte stream into whole events, wherever its reads were split."""
+
+from __future__ import annotations
+
+from homeport.errors import BrokeMidStream
+
+MAX_EVENT = 16 * 1024 * 1024  # bytes of one unfinished event we are ready to hold
+
+
+class EventCutter:
+    """Takes bytes as they come and gives back those that make whole events; the rest waits for more.
+
+    An event ends with an empty line (WHATWG HTML, "Server-sent events"): LF LF, or CR LF CR LF.
+    """
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """All whole events so far that were not given back yet, as they came. Raises BrokeMidStream on an endless event."""
+        if self._rest:
+            data = self._rest + data
+        if data.endswith(b"\n\n"):
+            self._rest = b""
+            return data
+        end = data.rfind(b"\n\n") + 2
+        if b"\r" in data:
+            end = max(end, data.rfind(b"\r\n\r\n") + 4 if b"\r\n\r\n" in data else 0)
+        if end < 2:
+            end = 0
+        self._rest = data[end:]
+        if len(self._rest) > MAX_EVENT:
+            raise BrokeMidStream(f"an event of more than {MAX_EVENT} bytes")
+        return data[:end]
+
+    @property
+    def rest(self) -> bytes:
+        """What has not become a whole event yet."""
+        return self._rest
+
+
+def split(events: bytes) -> list[bytes]:
+    """Whole events, each with its empty line, as they came."""
+    if b"\r" in events:
+        events = events.replace(b"\r\n", b"\n")
+    return [event + b"\n\n" for event in events.split(b"\n\n") if event]
+
+
+def payload(event: bytes) -> bytes | None:
+    """The joined `data` lines of one event; None for a comment or an event without data."""
+    if event.startswith(b"data: ") and event.find(b"\n") >= len(event) - 2:
+        return event[6:].rstrip(b"\n")
+    lines = [line[5:].removeprefix(b" ") for line in event.splitlines() if line.startswith(b"data:")]
+    return b"\n".join(lines) if lines else None
