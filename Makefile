@@ -30,20 +30,20 @@ test: check needs ## the whole test suite, installing what it needs; ARGS="tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/tested ## lint, format, types, layers, budgets
-	@$(BIN)/ruff check
-	@$(BIN)/ruff format --check
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest --quiet tests/architecture
+	@failed=; \
+	for part in "ruff check" "ruff format --check" mypy lint-imports "python -m pytest --quiet tests/architecture"; do \
+		echo "— $$part"; $(BIN)/$$part || failed="$$failed, $$part"; \
+	done; \
+	[ -z "$$failed" ] || { echo "make check: failed in$${failed#,}" >&2; exit 1; }
 
 bench: $(VENV)/installed ## measure this gateway beside nginx; PEERS=1 adds other gateways
 	@$(BIN)/python -m bench $(ARGS)
 
-pilot: $(VENV)/tested ## train the bundled model anew
-	@$(MAKE) -C pilot train
+pilot: $(VENV)/installed ## train the bundled model anew
+	@$(MAKE) -C pilot train PYTHON="$(CURDIR)/$(BIN)/python"
 
-pilot-eval: $(VENV)/tested ## measure the bundled model
-	@$(MAKE) -C pilot eval
+pilot-eval: $(VENV)/installed ## measure the bundled model
+	@$(MAKE) -C pilot eval PYTHON="$(CURDIR)/$(BIN)/python"
 
 wheel: $(VENV)/installed ## dist/homeport-*.whl
 	@rm -rf dist

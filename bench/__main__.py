@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from bench import cores, lifetime, pacing, rows
+from bench import cores, figures, lifetime, pacing, rows
 from bench.engine import engine
 from bench.figures import Row, as_json, print_figures, print_row
 from bench.peers import start_peers
@@ -20,6 +20,7 @@ from bench.profile import profile
 from bench.programs import Bench, Homeport, Missing, prepare_homeport, start_homeport, start_nginx
 from bench.rows import Field, Plan
 
+QUIET = 0.03  # share of a core that others may use before the figures are called disturbed
 ROWS = ("whole", "unassembled", "streams", "assembled", "latency", "paced", "start", "memory", "engine")
 
 
@@ -27,7 +28,8 @@ def arguments() -> argparse.Namespace:
     """What was asked for on the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures Homeport beside nginx. PEERS=1 adds other gateways. See bench/README.md.")
     parser.add_argument("--quick", action="store_true", help="a minute at most: fewer and shorter rounds; figures are rough")
-    parser.add_argument("--full", action="store_true", help="10,000 paced streams instead of 2,000")
+    parser.add_argument("--full", action="store_true", help="10,000 paced streams instead of 2,000, a token every 100 ms")
+    parser.add_argument("--interval-ms", type=float, help="between two tokens of a paced stream: 20 unless given, or 100 with --full")
     parser.add_argument("--only", nargs="+", choices=ROWS, metavar="NAME", help=f"rows to run: {' '.join(ROWS)}")
     parser.add_argument("--seconds", type=float, help="length of one round")
     parser.add_argument("--rounds", type=int, help="rounds of each program")
@@ -38,13 +40,15 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def plan(chosen: argparse.Namespace) -> Plan:
+def plan(chosen: argparse.Namespace, files: int) -> Plan:
     """How long everything takes: about five minutes, or one."""
     made = Plan()
     if chosen.quick:
-        made = Plan(2, 0.8, 0.2, 2, 15_000, 1000, 2000, 1, 800, 120, 0.8)
+        made = Plan(2, 0.7, 0.2, 2, 10_000, 1000, 2000, 1, 800, 110, 0.7)
     if chosen.full:
-        made.streams, made.ramp_ms, made.paced_tokens = 10_000, 4000, 400
+        made.streams, made.ramp_ms, made.paced_tokens, made.paced_rounds, made.interval_us = min(10_000, files * 45 // 100), 4000, 100, 1, 100_000
+    if chosen.interval_ms:
+        made.interval_us, made.paced_tokens = int(chosen.interval_ms * 1000), max(20, int(made.paced_tokens * made.interval_us / 1000 / chosen.interval_ms))
     made.seconds = chosen.seconds or made.seconds
     made.rounds = chosen.rounds or made.rounds
     return made
@@ -70,25 +74,25 @@ def run(field: Field, chosen: argparse.Namespace, homeport: Homeport | None) -> 
     size = field.plan
 
     def paced_row() -> Row:
-        if size.streams > 2000:
-            return pacing.paced(field, size.streams, size.ramp_ms, size.paced_tokens, None, 10)
-        return pacing.paced(field, size.streams, size.ramp_ms, size.paced_tokens, 50, None)
+        must, aim = (None, 10) if chosen.full else (50, None)
+        return pacing.paced(field, size.streams, size.ramp_ms, size.paced_tokens, must, aim)
 
     under_load: dict[str, Callable[[], Row]] = {
         "whole": lambda: rows.whole(field), "unassembled": lambda: rows.unassembled(field), "streams": lambda: rows.streams(field),
         "assembled": lambda: rows.assembled(field), "latency": lambda: rows.latency(field), "paced": paced_row,
     }  # fmt: skip
     alone: dict[str, Callable[[], Row]] = {
-        "start": lambda: lifetime.start(field, homeport), "memory": lambda: lifetime.memory(field, homeport), "engine": lambda: engine(field, chosen.homeport, chosen.gguf),
+        "start": lambda: lifetime.start(field, homeport), "memory": lambda: lifetime.memory(field, homeport),
+        "engine": lambda: engine(field, chosen.homeport, chosen.gguf),
     }  # fmt: skip
     wanted = chosen.only or [name for name in ROWS if not (chosen.quick and name == "unassembled")]
     done: list[Row] = []
 
     def do(each: dict[str, Callable[[], Row]]) -> None:
-        for name in each:
+        for name, measure in each.items():
             if name in wanted:
                 began = time.monotonic()
-                row = each[name]()
+                row = measure()
                 row.remarks.append(f"[{time.monotonic() - began:.0f} s]")
                 done.append(row)
                 print(print_row(row), flush=True)
@@ -124,7 +128,8 @@ def interrupted(_signal: int, _frame: FrameType | None) -> None:
 def main() -> int:
     """Measure, print, write; 0 when it ran, whatever the figures."""
     chosen = arguments()
-    signal.signal(signal.SIGTERM, interrupted)
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, interrupted)
     files = cores.raise_open_files()
     bench = Bench(cores.pick(), lambda text: print(f"  {text}", file=sys.stderr, flush=True))
     began = time.monotonic()
@@ -132,16 +137,23 @@ def main() -> int:
         os.sched_setaffinity(0, {bench.cores.load})
         print(f"{cores.describe()}; {bench.cores}; {files:,} open files")
         bench.compile()
-        size = plan(chosen)
+        size = plan(chosen, files)
         field = Field(bench, size, bench.start_mock(size.interval_us))
         homeport = take_part(field, chosen, files)
+        if chosen.full and size.streams < 10_000:
+            print(f"--full: {size.streams:,} streams, for a gateway needs two open files each, and some to spare, and {files:,} are allowed (ulimit -n)")
         if field.nginx is not None:
-            print(f"nginx {field.nginx.version}, 1 worker, keep-alive; rounds interleaved: {size.rounds} of {size.seconds:g} s each; mock latency 0 unless paced")
+            print(f"nginx {field.nginx.version}, 1 worker, keep-alive; {size.rounds} rounds of {size.seconds:g} s, interleaved; mock latency 0 unless paced")
         if chosen.profile:
             start_under_load(field, homeport)
             return profile(field, chosen.profile)
         done = run(field, chosen, homeport)
         print(f"\n{print_figures(done)}\n\n{time.monotonic() - began:.0f} s. Ratios are medians of rounds side by side; `this run` is their least and most.")
+        disturbed = [one[key] for row in done for one in row.raw for key in ("others_busy", "load_others") if key in one]
+        if disturbed and figures.median(disturbed) > QUIET:
+            print(
+                f"Other programs took {figures.median(disturbed):.0%} of the two cores (median): only the ratios by CPU time say much. Run it again in quiet."
+            )
         if chosen.json:
             chosen.json.write_text(json.dumps({"machine": cores.describe(), "cores": str(bench.cores), "rows": as_json(done)}, indent=1))
     except Missing as why:

@@ -49,7 +49,7 @@ def pinned(core: int) -> Iterator[None]:
 
 def raise_open_files(wanted: int = 65536) -> int:
     """Raise the limit of open files as far as allowed; returns what it is now."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for limits in ((wanted, max(hard, wanted)), (hard, hard)):
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)

@@ -27,11 +27,11 @@ class Figure:
         """`aim`, `must` or `short`: the best target that the value meets."""
         if self.value is None:
             return "none"
-        if self.must is None:
-            return ""
         if self.aim is not None and self._meets(self.aim):
             return "aim"
-        return "must" if self._meets(self.must) else "short"
+        if self.must is not None and self._meets(self.must):
+            return "must"
+        return "" if self.must is None and self.aim is None else "short"
 
     def _meets(self, target: float) -> bool:
         assert self.value is not None

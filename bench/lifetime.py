@@ -96,10 +96,11 @@ def memory(field_: Field, homeport: Homeport | None) -> Row:
     row.figures.append(Figure(f"{label} (warm)", last / warm, "", 1.1, 1.02, True))
     row.figures.append(Figure("  · ÷ before any request", last / idle, "", 1.1, 1.02, True))
     row.remarks.append("MB: " + ", ".join(f"{name} {weight:.1f}" for name, weight in weights.items()))
+    row.remarks.append(f"{sample.errors} errors in {plan.requests:,} requests, {number(sample.rate)} a second")
+    gone = max(1, left.get("left", 1))
     row.remarks.append(
-        f"{sample.errors} errors in {plan.requests:,} requests ({number(sample.rate)} a second); {left.get('left')} callers left, {number(left.get('rate'))} a second, "
-        f"CPU {number(left['program_cpu'] / max(1, left.get('left', 1)) * 1e6)} µs each; upstream streams open 1 s later: {open_after['streams']}; "
-        f"errors in 100 requests afterwards: {alive.errors}{' ' + alive.failure if alive.failure else ''}"
+        f"{gone:,} callers left, {number(left.get('rate'))} a second, CPU {number(left['program_cpu'] / gone * 1e6)} µs each; "
+        f"upstream streams open 1 s later: {open_after['streams']}; errors in 100 requests afterwards: {alive.errors} {alive.failure}".rstrip()
     )
     row.raw += [{"rss_mb": weights, "mock": open_after, "abort": json.loads(json.dumps(left))}]
     return row

@@ -37,7 +37,8 @@ class Sample:
     cpu_us: float | None  # of the program, an answer
     program_busy: float  # share of its core that the program used
     others_busy: float  # share of the program's core that others used
-    load_busy: float  # share of the load's core in use, by anyone
+    load_busy: float  # share of the load's core that load and mock used
+    load_others: float  # share of the load's core that others used
     errors: int
     failure: str
     raw: dict[str, Any] = field(default_factory=dict)
@@ -48,6 +49,7 @@ def request_bytes(program: Program, model: str, stream: bool) -> bytes:
     fields: dict[str, Any] = {"model": program.models(model), "messages": [{"role": "user", "content": ""}]}
     if stream:
         fields["stream"] = True
+    fields.update(program.extra)
     text = "Who is at the door? " * 20
     fields["messages"][0]["content"] = text[: BODY_BYTES - len(json.dumps(fields))]
     body = json.dumps(fields).encode()
@@ -71,15 +73,21 @@ def measured(bench: Bench, program: Program, mode: str, model: str, stream: bool
     """Run one load against one program; adds `program_cpu`, `wall` and the two cores' business to the generator's figures."""
     path = bench.folder / "request"
     path.write_bytes(request_bytes(program, model, stream))
-    cores = bench.cores
-    before, began = (cpu_s(program.pid) if program.pid else 0.0, core_busy_s(cores.program), core_busy_s(cores.load)), time.monotonic()
+    before, began = _used(bench, program), time.monotonic()
     result = run_load(bench, [mode, str(program.port_for(stream or model != "whole")), str(path), *map(str, arguments)])
     wall = time.monotonic() - began
-    after = (cpu_s(program.pid) if program.pid else 0.0, core_busy_s(cores.program), core_busy_s(cores.load))
-    spent = [late - early for late, early in zip(after, before, strict=True)]
-    others = max(0.0, spent[1] - spent[0]) / wall
-    result.update(wall=wall, program_cpu=spent[0], program_busy=spent[0] / wall, others_busy=others, load_busy=spent[2] / wall)
+    bench.check_mock()
+    own, mock, program_core, load_core = (late - early for late, early in zip(_used(bench, program), before, strict=True))
+    load = mock + result.get("cpu", 0.0)
+    result.update(wall=wall, program_cpu=own, program_busy=own / wall, others_busy=max(0.0, program_core - own) / wall)
+    result.update(load_busy=load / wall, load_others=max(0.0, load_core - load) / wall)
     return result
+
+
+def _used(bench: Bench, program: Program) -> tuple[float, float, float, float]:
+    """CPU seconds so far: the program, the mock, the program's core, the load's core."""
+    cores = bench.cores
+    return cpu_s(program.pid) if program.pid else 0.0, cpu_s(bench.mock_pid), core_busy_s(cores.program), core_busy_s(cores.load)
 
 
 def closed_loop(bench: Bench, program: Program, load: Load, seconds: float, count: int = 0) -> Sample:
@@ -94,7 +102,7 @@ def closed_loop(bench: Bench, program: Program, load: Load, seconds: float, coun
     cpu = result["program_cpu"] / done * 1e6 if done and program.pid else None
     return Sample(
         program.name, result.get("rate", 0.0), latency.get("p50", 0.0), latency.get("p99", 0.0), cpu, result["program_busy"],
-        result["others_busy"], result["load_busy"], result.get("errors", 0), result.get("fatal") or result.get("failure", ""), result,
+        result["others_busy"], result["load_busy"], result["load_others"], result.get("errors", 0), result.get("fatal") or result.get("failure", ""), result,
     )  # fmt: skip
 
 

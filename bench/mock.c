@@ -241,8 +241,9 @@ static int take_request(struct conn *c) {
     }
     if (expect && c->used == head) { if (send(c->fd, "HTTP/1.1 100 Continue\r\n\r\n", 25, MSG_NOSIGNAL) < 0) return 0; }
     if (c->used < head + body) return 0;
-    if (c->in[0] == 'P') answer_post(c, c->in + head, body);
-    else answer_get(c, strchr(c->in, ' ') + 1);
+    if (!strncmp(c->in, "POST ", 5)) answer_post(c, c->in + head, body);
+    else if (!strncmp(c->in, "GET ", 4)) answer_get(c, c->in + 4);
+    else drop(c); /* HTTP/2 and the like: some gateways try it first */
     return head + body;
 }
 

@@ -9,7 +9,10 @@ from bench.load import measured
 from bench.programs import Program
 from bench.rows import Field
 
-COLUMNS = ("program", "streams", "tokens/s (expected)", "transit p50 ms", "p99 ms", "max ms", "gap p99 ms", "CPU µs a token", "its core used", "load's core", "errors")
+COLUMNS = (
+    "program", "streams", "tokens/s (expected)", "transit p50 ms", "p99 ms", "max ms", "gap p99 ms", "CPU µs a token", "uses its core",
+    "load's core", "others on both", "errors",
+)  # fmt: skip
 
 
 def one_round(field_: Field, program: Program, streams: int, ramp_ms: int, tokens: int) -> dict[str, Any]:
@@ -21,7 +24,8 @@ def one_round(field_: Field, program: Program, streams: int, ramp_ms: int, token
 def paced(field_: Field, streams: int, ramp_ms: int, tokens: int, must_ms: float | None, aim_ms: float | None) -> Row:
     """So many paced streams through direct, nginx and Homeport; the p99 that each adds to direct."""
     interval_ms = field_.plan.interval_us / 1000
-    row = Row("paced", f"{streams:,} paced streams at {interval_ms:g} ms a token, all open at once; transit is from the mock's send to the client's read", columns=COLUMNS)
+    title = f"{streams:,} paced streams at {interval_ms:g} ms a token, all open at once; transit is from the mock's send to the client's read"
+    row = Row("paced", title, columns=COLUMNS)
     found: dict[str, list[dict[str, Any]]] = {}
     for _ in range(field_.plan.paced_rounds):
         for program in field_.programs(peers=False):
@@ -44,7 +48,7 @@ def paced(field_: Field, streams: int, ramp_ms: int, tokens: int, must_ms: float
             row.figures.append(Figure(label, median(added), "ms", must, aim, True, min(added), max(added)))
         else:
             row.figures.append(Figure(label, None, "ms", must, aim, True, reason=field_.absent.get(name, "not measured")))
-    row.remarks.append("Mock and load share a core: what they themselves add is in direct, and taken off. Tokens below the expected rate mean that they were its limit.")
+    row.remarks.append("Mock and load share a core: what they add is in direct, and taken off. With fewer tokens than expected, they were the limit.")
     return row
 
 
@@ -63,5 +67,6 @@ def _line(name: str, streams: int, interval_ms: float, good: list[dict[str, Any]
         name, f"{streams:,}", f"{number(of('token_rate'))} ({number(streams * 1000 / interval_ms)})", number(of("transit", "p50") / 1000),
         number(of("transit", "p99") / 1000), number(of("transit", "max") / 1000), number(of("gap", "p99") / 1000),
         number(of("program_cpu") / tokens * 1e6) if tokens and name != "direct" else "-", f"{of('program_busy'):.0%}", f"{of('load_busy'):.0%}",
+        f"{of('others_busy'):.0%} {of('load_others'):.0%}",
         str(sum(int(one.get("errors", 0)) for one in good)),
     )  # fmt: skip

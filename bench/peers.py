@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,10 +77,10 @@ def _launch(bench: Bench, name: str, command: list[str], port: int, env: dict[st
     return child.pid
 
 
-def _router(name: str) -> Callable[[Bench, Path, int], Program]:
+def _router(name: str, *verb: str) -> Callable[[Bench, Path, int], Program]:
     def start(bench: Bench, folder: Path, port: int) -> Program:
         command = [
-            str(folder / "bin" / name), "--host", "127.0.0.1", "--port", str(port), "--worker-urls", f"http://127.0.0.1:{bench.mock_port}",
+            str(folder / "bin" / name), *verb, "--host", "127.0.0.1", "--port", str(port), "--worker-urls", f"http://127.0.0.1:{bench.mock_port}",
             "--policy", "round_robin", "--prometheus-port", str(free_port()), "--log-level", "error",
         ]  # fmt: skip
         return Program(name, port, _launch(bench, name, command, port))
@@ -136,17 +136,17 @@ def _tensorzero(bench: Bench, folder: Path, _port: int) -> Program:
     config.write_text(TENSORZERO_TOML.format(models=models))
     script.write_text(TENSORZERO_PY)
     child = bench.start([str(folder / "bin/python"), str(script), str(config), str(told)], bench.cores.program, log="tensorzero.log")
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        for _ in range(150):
-            if told.exists() and told.read_text():
-                break
-            child.wait(0.1)
+    for _ in range(300):
+        if child.poll() is not None or (told.exists() and told.read_text()):
+            break
+        time.sleep(0.1)
     if not told.exists():
         bench.stop(child)
         raise Missing(f"it did not start: {bench.log_tail('tensorzero.log')}")
     base = told.read_text().rstrip("/")
     port, _, path = base.rpartition(":")[2].partition("/")
-    return Program("tensorzero", int(port), child.pid, path=f"/{path}/chat/completions".replace("//", "/"), models=lambda name: f"tensorzero::model_name::{name}")
+    path = f"/{path}/chat/completions".replace("//", "/")
+    return Program("tensorzero", int(port), child.pid, path=path, models=lambda name: f"tensorzero::model_name::{name}")
 
 
 def _portkey(bench: Bench, folder: Path, port: int) -> Program:
@@ -160,7 +160,7 @@ def _portkey(bench: Bench, folder: Path, port: int) -> Program:
 
 PEERS = (
     Peer("vllm-router", "vllm-router", _router("vllm-router")),
-    Peer("sglang-router", "sglang-router", _router("sglang-router")),
+    Peer("sglang-router", "sglang-router", _router("sglang-router", "launch")),
     Peer("litellm", "litellm[proxy]", _litellm),
     Peer("tensorzero", "tensorzero", _tensorzero),
     Peer("portkey", "@portkey-ai/gateway", _portkey, npm=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import re
 import shutil
 import subprocess
 import sys
@@ -43,7 +44,8 @@ def profile(field: Field, name: str) -> int:
     wrong = check(program, load) if load else ""
     if wrong:
         raise Missing(wrong)
-    command = [str(executable), "record", "--pid", str(program.pid), "--rate", "500", "--duration", str(SECONDS), "--format", "raw", "--output", str(found), "--nonblocking", "--native"]
+    how = ["--rate", "250", "--duration", str(SECONDS), "--format", "raw", "--native"]
+    command = [str(executable), "record", "--pid", str(program.pid), *how, "--output", str(found)]
     if load:
         closed_loop(bench, program, load, 0.5)
     watch = bench.start(command, bench.cores.load, log="py-spy.log")
@@ -65,20 +67,32 @@ def profile(field: Field, name: str) -> int:
     return 0
 
 
-def summary(stacks: str, shown: int = 40) -> str:
-    """Functions by own time, then by time with what they call, in percent of all samples."""
-    own: collections.Counter[str] = collections.Counter()
-    below: collections.Counter[str] = collections.Counter()
+def summary(stacks: str, shown: int = 30) -> str:
+    """Percent of the event loop's samples: by Python function with the C it calls, by line, by C function, and with everything below."""
+    views: dict[str, collections.Counter[str]] = {name: collections.Counter() for name in ("function", "line", "native", "below")}
     total = 0
-    for line in stacks.splitlines():
-        stack, _, count = line.rpartition(" ")
-        frames = stack.split(";")
-        total += int(count)
-        own[frames[-1]] += int(count)
-        for frame in set(frames):
-            below[frame] += int(count)
-    lines = [f"{total} samples", f"{'own':>7} {'with callees':>13}  by own time"]
-    lines += [f"{own[name] / total:7.1%} {below[name] / total:13.1%}  {name}" for name, _ in own.most_common(shown)]
-    lines.append(f"{'own':>7} {'with callees':>13}  by time with what is called")
-    lines += [f"{own[name] / total:7.1%} {below[name] / total:13.1%}  {name}" for name, _ in below.most_common(shown)]
+    for text in stacks.splitlines():
+        stack, _, number = text.rpartition(" ")
+        frames, count = stack.split(";"), int(number)
+        if any("acquire_lock" in frame or "Thread._bootstrap" in frame for frame in frames):
+            continue  # another thread, waiting
+        total += count
+        python = [frame for frame in frames if ".py:" in frame]
+        if python:
+            views["function"][_without_line(python[-1])] += count
+            views["line"][python[-1]] += count
+        views["native"][frames[-1]] += count
+        for frame in {_without_line(frame) for frame in python}:
+            views["below"][frame] += count
+    titles = {
+        "function": "by Python function, with the C code it calls", "line": "by line, with the C code it calls",
+        "native": "by innermost function, Python or C", "below": "by Python function, with everything it calls",
+    }  # fmt: skip
+    lines = [f"{total} samples of the event loop"]
+    for name, counted in views.items():
+        lines += ["", titles[name], *(f"{count / max(1, total):7.1%}  {frame}" for frame, count in counted.most_common(shown))]
     return "\n".join(lines)
+
+
+def _without_line(frame: str) -> str:
+    return re.sub(r":\d+\)$", ")", frame)

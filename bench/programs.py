@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.cores import Cores, pinned
 
@@ -38,6 +39,7 @@ class Program:
     path: str = "/v1/chat/completions"
     stream_port: int | None = None
     models: Callable[[str], str] = str
+    extra: dict[str, Any] = field(default_factory=dict)  # further fields of each request
     version: str = ""
 
     def port_for(self, stream: bool) -> int:
@@ -61,13 +63,14 @@ class Bench:
             self.stop(child)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def start(self, command: list[str], core: int, *, log: str, cwd: Path | None = None, stdin: int = subprocess.DEVNULL,
-              stdout: int | None = None, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    def start(
+        self, command: list[str], core: int, *, log: str, stdin: int = subprocess.DEVNULL, stdout: int | None = None, env: dict[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         """Start a child on this core; what it prints goes to `log` in the run's folder."""
         with pinned(core), (self.folder / log).open("ab") as sink:
             child = subprocess.Popen(
                 command, stdin=stdin, stdout=sink if stdout is None else stdout, stderr=sink,
-                cwd=cwd or self.folder, env={**os.environ, **(env or {})}, start_new_session=True,
+                cwd=self.folder, env={**os.environ, **(env or {})}, start_new_session=True,
             )  # fmt: skip
         self._children.append(child)
         return child
@@ -116,6 +119,12 @@ class Bench:
         assert child.stdout is not None
         self.mock_port, self.mock_pid = int(child.stdout.readline()), child.pid
         return Program("direct", self.mock_port, version="mock.c")
+
+    def check_mock(self) -> None:
+        """Raises Missing where the mock has died, for then every figure is void."""
+        for child in self._children:
+            if child.pid == self.mock_pid and child.poll() is not None:
+                raise Missing(f"the mock upstream died with code {child.returncode}")
 
     def mock_stats(self) -> dict[str, int]:
         """What the mock has open and has counted."""
@@ -243,6 +252,14 @@ class Homeport:
     def env(self) -> dict[str, str]:
         return {"HOMEPORT_DATA": str(self.data)}
 
+    def add_key(self) -> None:
+        """Make a key with its own command. Raises Missing where that fails."""
+        command = [str(self.executable), "keys", "add", "bench", "--json"]
+        made = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **self.env()}, check=False, timeout=30)
+        if made.returncode:
+            raise Missing(f"`homeport keys add` failed with code {made.returncode}: {made.stderr.strip()[-300:]}")
+        self.key = json.loads(made.stdout)["key"]
+
 
 def prepare_homeport(bench: Bench, executable: Path, streams: list[str], in_flight: int) -> Homeport:
     """Write a configuration and make a key. Raises Missing where the executable does not do its part."""
@@ -255,22 +272,20 @@ def prepare_homeport(bench: Bench, executable: Path, streams: list[str], in_flig
     config = bench.folder / "homeport.toml"
     models = "".join(STREAM_TOML.format(model=model) for model in streams)
     config.write_text(HOMEPORT_TOML.format(port=port, data=data, mock=bench.mock_port, in_flight=in_flight, streams=models))
-    env = {**os.environ, "HOMEPORT_DATA": str(data)}
-    made = subprocess.run([str(executable), "keys", "add", "bench", "--json"], capture_output=True, text=True, env=env, check=False, timeout=30)
-    if made.returncode:
-        raise Missing(f"`homeport keys add` failed with code {made.returncode}: {made.stderr.strip()[-300:]}")
-    return Homeport(bench, executable, data, config, port, json.loads(made.stdout)["key"])
+    homeport = Homeport(bench, executable, data, config, port, "")
+    homeport.add_key()
+    return homeport
 
 
-def start_homeport(homeport: Homeport) -> Program:
-    """Start Homeport on the program's core and wait for its line. Raises Missing."""
+def start_homeport(homeport: Homeport, core: int | None = None) -> Program:
+    """Start Homeport, on the program's core unless another is named, and wait until it listens. Raises Missing."""
     bench = homeport.bench
-    child = bench.start(homeport.command(), bench.cores.program, log="homeport.log", stdout=subprocess.PIPE, env=homeport.env())
+    child = bench.start(homeport.command(), bench.cores.program if core is None else core, log="homeport.log", stdout=subprocess.PIPE, env=homeport.env())
     try:
         wait_for_port(homeport.port, child, 20)
     except Missing as why:
         bench.stop(child)
         raise Missing(f"`homeport up`: {why}: {bench.log_tail('homeport.log')}") from None
     assert child.stdout is not None
-    pid = json.loads(child.stdout.readline())["pid"]
-    return Program("homeport", homeport.port, pid if pid == child.pid else child.pid, key=homeport.key, models=homeport_models)
+    child.stdout.readline()  # its line with url and pid: it accepts requests
+    return Program("homeport", homeport.port, child.pid, key=homeport.key, models=homeport_models)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from bench.cores import rss_mb
 from bench.figures import Figure, Row, median, number, ratio, spread
 from bench.load import Load, Sample, check, closed_loop
 from bench.programs import Bench, Program
 
 PEER_TARGETS = {"vllm-router": (1.5, 2.5), "tensorzero": (3.0, 6.0), "litellm": (150.0, 300.0)}
-COLUMNS = ("program", "answers/s", "CPU µs each", "p50 µs", "p99 µs", "its core used", "by others", "load's core", "errors")
+COLUMNS = ("program", "answers/s", "CPU µs each", "p50 µs", "p99 µs", "uses its core", "load's core", "others on both", "RSS MB", "errors")
 
 
 @dataclass
@@ -53,6 +54,7 @@ def in_rounds(field_: Field, load: Load, programs: list[Program], row: Row) -> d
     plan, taking_part = field_.plan, []
     for program in programs:
         wrong = check(program, load)
+        field_.bench.check_mock()
         if wrong:
             row.remarks.append(f"{program.name} is left out: {wrong}")
             continue
@@ -62,20 +64,20 @@ def in_rounds(field_: Field, load: Load, programs: list[Program], row: Row) -> d
     for _ in range(plan.rounds):
         for program in taking_part:
             samples[program.name].append(closed_loop(field_.bench, program, load, plan.seconds))
-    fill(row, samples)
+    fill(row, samples, {program.name: rss_mb(program.pid) for program in taking_part if program.pid})
     return samples
 
 
-def fill(row: Row, samples: dict[str, list[Sample]]) -> None:
+def fill(row: Row, samples: dict[str, list[Sample]], weights: dict[str, float]) -> None:
     """A line for each program, and a remark for each failure."""
     row.columns = COLUMNS
     for name, found in samples.items():
         cpu = [one.cpu_us for one in found if one.cpu_us is not None]
         errors = sum(one.errors for one in found)
-        used, others, loads = (median(getattr(one, key) for one in found) for key in ("program_busy", "others_busy", "load_busy"))
+        used, loads, others, beside = (median(getattr(one, key) for one in found) for key in ("program_busy", "load_busy", "others_busy", "load_others"))
         row.lines.append((
             name, spread([one.rate for one in found]), spread(cpu), spread([one.p50_us for one in found]), number(median(one.p99_us for one in found)),
-            f"{used:.0%}" if name != "direct" else "", f"{others:.0%}", f"{loads:.0%}", str(errors),
+            f"{used:.0%}" if name != "direct" else "-", f"{loads:.0%}", f"{others:.0%} {beside:.0%}", number(weights.get(name)), str(errors),
         ))  # fmt: skip
         failure = next((one.failure for one in found if one.failure), "")
         if failure:
@@ -91,9 +93,9 @@ def cpus(samples: dict[str, list[Sample]], name: str) -> list[float]:
     return [one.cpu_us or 0.0 for one in samples.get(name, [])]
 
 
-def cpu_ratio(samples: dict[str, list[Sample]], label: str) -> Figure:
-    """How the CPU time of an answer compares; nginx ÷ Homeport, so that more is better, like the throughput above it."""
-    return ratio(f"  · the same by CPU time ({label})", cpus(samples, "nginx"), cpus(samples, "homeport"), must=None, aim=None)
+def cpu_ratio(samples: dict[str, list[Sample]], label: str, other: str = "nginx") -> Figure:
+    """How the CPU time of an answer compares: the other's ÷ Homeport's, so that more is better, like the throughput above it."""
+    return ratio(f"  · the same by CPU time ({label})", cpus(samples, other), cpus(samples, "homeport"), must=None, aim=None)
 
 
 def absent(field_: Field, figure: Figure) -> Figure:
@@ -113,9 +115,11 @@ def whole(field_: Field) -> Row:
     for peer in field_.peers:
         must, aim = PEER_TARGETS.get(peer.name, (None, None))
         row.figures.append(ratio(f"  ÷ {peer.name} {peer.version}".rstrip(), homeport, rates(samples, peer.name), must=must, aim=aim))
+        row.figures.append(cpu_ratio(samples, f"{peer.name} ÷ Homeport", peer.name))
     for name, why in field_.absent.items():
         if name not in ("nginx", "homeport"):
-            row.figures.append(Figure(f"  ÷ {name}", None, must=PEER_TARGETS.get(name, (None, None))[0], aim=PEER_TARGETS.get(name, (None, None))[1], reason=why))
+            must, aim = PEER_TARGETS.get(name, (None, None))
+            row.figures.append(Figure(f"  ÷ {name}", None, must=must, aim=aim, reason=why))
     row.remarks.append("Homeport's backend has the default `assemble = true`: it asks for a stream, and the mock answers a whole all the same.")
     return row
 
@@ -138,10 +142,12 @@ def streams(field_: Field) -> Row:
     """Streams of 200 chunks at 16 clients."""
     row = Row("streams", "Streams of 200 chunks, 16 clients, each chunk a send() of the mock; nginx with proxy_buffering off")
     samples = in_rounds(field_, Load("s200", 16, stream=True, events=202), field_.programs(), row)
-    row.figures.append(absent(field_, ratio("200-chunk streams/s, 16 clients, ÷ unbuffered nginx", rates(samples, "homeport"), rates(samples, "nginx"), must=0.9, aim=1.2)))
+    homeport = rates(samples, "homeport")
+    label = "200-chunk streams/s, 16 clients, ÷ unbuffered nginx"
+    row.figures.append(absent(field_, ratio(label, homeport, rates(samples, "nginx"), must=0.9, aim=1.2)))
     row.figures.append(cpu_ratio(samples, "nginx ÷ Homeport"))
     for peer in field_.peers:
-        row.figures.append(ratio(f"  ÷ {peer.name} {peer.version}".rstrip(), rates(samples, "homeport"), rates(samples, peer.name), must=None, aim=None))
+        row.figures.append(ratio(f"  ÷ {peer.name} {peer.version}".rstrip(), homeport, rates(samples, peer.name), must=None, aim=None))
     return row
 
 
@@ -160,8 +166,10 @@ def latency(field_: Field) -> Row:
     row = Row("latency", "Whole replies, one client")
     samples = in_rounds(field_, Load("whole", 1), field_.programs(), row)
     p50 = {name: [one.p50_us for one in found] for name, found in samples.items()}
-    figure = ratio("p50 at one client ÷ nginx", p50.get("homeport", []), p50.get("nginx", []), must=2, aim=1.3, less_is_better=True)
+    homeport = p50.get("homeport", [])
+    figure = ratio("p50 at one client ÷ nginx", homeport, p50.get("nginx", []), must=2, aim=1.3, less_is_better=True)
     row.figures.append(absent(field_, figure))
     for peer in field_.peers:
-        row.figures.append(ratio(f"  ÷ {peer.name} {peer.version}".rstrip(), p50.get("homeport", []), p50.get(peer.name, []), must=None, aim=None, less_is_better=True))
+        label = f"  ÷ {peer.name} {peer.version}".rstrip()
+        row.figures.append(ratio(label, homeport, p50.get(peer.name, []), must=None, aim=None, less_is_better=True))
     return row

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+import calls
 import structured
 from grammar import SLOTS, TABLES, Family, families, filled, invented, lines, sentence_case, split, typed, words_of
 
@@ -20,7 +21,10 @@ TOPICS = [(p, q, [s.strip().rstrip(".") + "." for s in rest.split(". ")]) for p,
 PROSE = lines("prose.txt")
 UNKNOWN = {head: split(rest) for head, rest in (line.split(":", 1) for line in lines("unknown.txt"))}
 WORDS = words_of("talk.txt", "topics.txt", "prose.txt")
-_NUMBERS = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty").split()
+_NUMBERS = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
+)
 _SYSTEM = (
     "You are a helpful assistant.",
     "You are a helpful assistant. Answer briefly.",
@@ -57,18 +61,50 @@ def talk(rng: random.Random, *, held: bool = False) -> Exchange:
 
 
 _ABOUT = (
-    "tell me about {p}", "what do you know about {p}", "tell me something about {p}", "talk about {p}", "tell me more about {p}", "describe {q}", "explain {p}",
-    "explain what {q} is", "what is {q}", "what is {q}", "what are {p}", "define {q}", "{p}", "say something about {p}", "can you tell me about {p}",
-    "i want to know more about {p}", "tell me a bit about {p}", "please explain {p} to a child", "what can you tell me about {p}", "do you know {p}",
-)  # fmt: skip
+    "tell me about {p}",
+    "what do you know about {p}",
+    "tell me something about {p}",
+    "talk about {p}",
+    "tell me more about {p}",
+    "describe {q}",
+    "explain {p}",
+    "explain what {q} is",
+    "what is {q}",
+    "what is {q}",
+    "what are {p}",
+    "define {q}",
+    "{p}",
+    "say something about {p}",
+    "can you tell me about {p}",
+    "i want to know more about {p}",
+    "tell me a bit about {p}",
+    "please explain {p} to a child",
+    "what can you tell me about {p}",
+    "do you know {p}",
+)
 _ONE = (
-    "write a sentence about {p}", "write one sentence about {p}", "give me a fact about {p}", "a fact about {p}", "say one thing about {p}",
-    "give me one sentence about {p}", "tell me a fact about {p}", "tell me something interesting about {p}", "one line about {p}", "fun fact about {p}",
-)  # fmt: skip
+    "write a sentence about {p}",
+    "write one sentence about {p}",
+    "give me a fact about {p}",
+    "a fact about {p}",
+    "say one thing about {p}",
+    "give me one sentence about {p}",
+    "tell me a fact about {p}",
+    "tell me something interesting about {p}",
+    "one line about {p}",
+    "fun fact about {p}",
+)
 _TEXT = (
-    "write a short text about {p}", "write a paragraph about {p}", "write a short paragraph about {p}", "write a few sentences about {p}", "write about {p}",
-    "write a short essay about {p}", "write something about {p}", "write three sentences about {p}", "write a blog post about {p}",
-)  # fmt: skip
+    "write a short text about {p}",
+    "write a paragraph about {p}",
+    "write a short paragraph about {p}",
+    "write a few sentences about {p}",
+    "write about {p}",
+    "write a short essay about {p}",
+    "write something about {p}",
+    "write three sentences about {p}",
+    "write a blog post about {p}",
+)
 
 
 def topic(rng: random.Random) -> Exchange:
@@ -95,10 +131,32 @@ def echo(rng: random.Random) -> Exchange:
     said = rng.choice((said, said, said.capitalize(), said.upper(), sentence_case(said)))
     quoted = rng.choice((f'"{said}"', f"'{said}'", f": {said}", said, said)) if count > 1 else rng.choice((f'"{said}"', said, said))
     frame = rng.choice(
-        ("say {x}", "repeat {x}", "please say {x}", "say the word {x}", "repeat after me: {x}", "reply with {x}", "reply with the word {x}", "answer with exactly {x}",
-         "echo {x}", "write the word {x}", "just say {x}", "say exactly {x}", "answer only with {x}", "respond with {x}", "reply with just {x}", "write {x}", "type {x}",
-         "please repeat {x}", "reply only with {x}", "output {x}", "print {x}", "say {x} and nothing else", "reply with exactly one word: {x}")
-    )  # fmt: skip
+        (
+            "say {x}",
+            "repeat {x}",
+            "please say {x}",
+            "say the word {x}",
+            "repeat after me: {x}",
+            "reply with {x}",
+            "reply with the word {x}",
+            "answer with exactly {x}",
+            "echo {x}",
+            "write the word {x}",
+            "just say {x}",
+            "say exactly {x}",
+            "answer only with {x}",
+            "respond with {x}",
+            "reply with just {x}",
+            "write {x}",
+            "type {x}",
+            "please repeat {x}",
+            "reply only with {x}",
+            "output {x}",
+            "print {x}",
+            "say {x} and nothing else",
+            "reply with exactly one word: {x}",
+        )
+    )
     asked = frame.replace("{x}", quoted.removeprefix(": ") if "{x}" in frame and ":" in frame else quoted).replace(" : ", ": ")
     return rng.choice((asked, asked[:1].upper() + asked[1:], asked[:1].upper() + asked[1:])) + ("" if said[-1:] in ".?" else rng.choice(("", "", "."))), said
 
@@ -109,9 +167,25 @@ def count(rng: random.Random) -> Exchange:
     style = rng.random()
     number: Callable[[int], str] = rng.choice((str, str, lambda n: _NUMBERS[n]))
     if style < 0.6:
-        asked, row = rng.choice(("count to {b}", "count from {a} to {b}", "count up to {b}", "can you count to {b}", "please count to {b}", "list the numbers from {a} to {b}", "count {a} to {b}")), list(range(low, high + 1))
+        asked, row = (
+            rng.choice(
+                (
+                    "count to {b}",
+                    "count from {a} to {b}",
+                    "count up to {b}",
+                    "can you count to {b}",
+                    "please count to {b}",
+                    "list the numbers from {a} to {b}",
+                    "count {a} to {b}",
+                )
+            ),
+            list(range(low, high + 1)),
+        )
     elif style < 0.8:
-        asked, row = rng.choice(("count down from {b}", "count backwards from {b}", "count down from {b} to {a}", "count from {b} to {a}")), list(range(high, 0, -1))
+        asked, row = (
+            rng.choice(("count down from {b}", "count backwards from {b}", "count down from {b} to {a}", "count from {b} to {a}")),
+            list(range(high, 0, -1)),
+        )
     else:
         low = rng.randint(1, 15)
         high = rng.randint(low + 1, min(20, low + 6))
@@ -127,18 +201,38 @@ def sums(rng: random.Random) -> Exchange:
         a, b, result = b, a, -result
     x, y = (_NUMBERS[a], _NUMBERS[b]) if rng.random() < 0.15 else (str(a), str(b))
     shown = rng.choice((f"{x} {sign} {y}", f"{x}{sign}{y}", f"{x} {word} {y}"))
-    asked = rng.choice(("what is {s}", "what is {s}", "{s}", "{s} =", "how much is {s}", "calculate {s}", "what's {s}", "what does {s} make", "can you add {s}", "{s} = ?"))
+    asked = rng.choice(
+        ("what is {s}", "what is {s}", "{s}", "{s} =", "how much is {s}", "calculate {s}", "what's {s}", "what does {s} make", "can you add {s}", "{s} = ?")
+    )
     return typed(asked.format(s=shown), rng, exact=True), rng.choice((f"{a} {sign} {b} = {result}.", f"{a} {sign} {b} = {result}."))
 
 
 _LOOKUPS = {
-    "capital": (("what is the capital of {a}", "capital of {a}", "which city is the capital of {a}", "what's the capital of {a}", "name the capital of {a}", "do you know the capital of {a}", "tell me the capital of {a}", "the capital of {a}"), ("The capital of {a} is {b}.", "{b}.", "The capital of {a} is {b}.")),
-    "opposite": (("what is the opposite of {a}", "opposite of {a}", "give me the opposite of {a}", "what's the opposite of {a}", "which word is the opposite of {a}"), ("The opposite of {a} is {b}.",)),
-    "colour": (("what colour is {a}", "which colour is {a}", "what color is {a}", "tell me the colour of {a}", "what is the colour of {a}"), ("{A} is {b}.", "It is {b}.")),
+    "capital": (
+        (
+            "what is the capital of {a}",
+            "capital of {a}",
+            "which city is the capital of {a}",
+            "what's the capital of {a}",
+            "name the capital of {a}",
+            "do you know the capital of {a}",
+            "tell me the capital of {a}",
+            "the capital of {a}",
+        ),
+        ("The capital of {a} is {b}.", "{b}.", "The capital of {a} is {b}."),
+    ),
+    "opposite": (
+        ("what is the opposite of {a}", "opposite of {a}", "give me the opposite of {a}", "what's the opposite of {a}", "which word is the opposite of {a}"),
+        ("The opposite of {a} is {b}.",),
+    ),
+    "colour": (
+        ("what colour is {a}", "which colour is {a}", "what color is {a}", "tell me the colour of {a}", "what is the colour of {a}"),
+        ("{A} is {b}.", "It is {b}."),
+    ),
     "sound": (("what does {a} say", "what sound does {a} make", "how does {a} sound", "what noise does {a} make"), ("{A} says {b}.",)),
     "plural": (("what is the plural of {a}", "plural of {a}", "give me the plural of {a}"), ("The plural of {a} is {b}.",)),
     "past": (("what is the past tense of {a}", "past tense of {a}", "give me the past of {a}"), ("The past tense of {a} is {b}.",)),
-}  # fmt: skip
+}
 
 
 def lookup(rng: random.Random) -> Exchange:
@@ -154,7 +248,16 @@ def listed(rng: random.Random) -> Exchange:
     heading, members = rng.choice(TABLES["list"])
     number = rng.choice((2, 3, 3, 3, 4, 5, 5, 6, 8))
     chosen = members.split(", ")[:number] if rng.random() < 0.6 else rng.sample(members.split(", "), number)
-    frames = ("name {n} {h}", "list {n} {h}", "give me {n} {h}", "tell me {n} {h}", "write down {n} {h}", "name {n} {h} please", "can you name {n} {h}", "{n} {h}")
+    frames = (
+        "name {n} {h}",
+        "list {n} {h}",
+        "give me {n} {h}",
+        "tell me {n} {h}",
+        "write down {n} {h}",
+        "name {n} {h} please",
+        "can you name {n} {h}",
+        "{n} {h}",
+    )
     loose = ("name some {h}", "list some {h}", "give me a list of {h}", "which {h} do you know", "list {h}", "examples of {h}")
     if rng.random() < 0.3:
         asked, chosen = rng.choice(loose).format(h=heading), members.split(", ")[:4]
@@ -170,7 +273,9 @@ def unknown(rng: random.Random) -> Exchange:
         words = [invented(rng) if rng.random() < 0.5 else rng.choice(WORDS) for _ in range(rng.choice((3, 6, 10, 20, 40)))]
         return typed(" ".join(words), rng), rng.choice(UNKNOWN["reply"])
     x, y = (
-        rng.choice(UNKNOWN["subject"]) if rng.random() < 0.55 else rng.choice(("", "", "the ", "a ")) + " ".join(invented(rng) if rng.random() < 0.6 else rng.choice(WORDS) for _ in range(rng.choice((1, 1, 2))))
+        rng.choice(UNKNOWN["subject"])
+        if rng.random() < 0.55
+        else rng.choice(("", "", "the ", "a ")) + " ".join(invented(rng) if rng.random() < 0.6 else rng.choice(WORDS) for _ in range(rng.choice((1, 1, 2))))
         for _ in range(2)
     )
     asked = rng.choice(UNKNOWN["frame"]).format(x=x, y=y).replace("the the", "the").replace("my the", "my").replace("a the", "the").replace("a a ", "a ")
@@ -180,8 +285,15 @@ def unknown(rng: random.Random) -> Exchange:
 
 
 _MIX: tuple[tuple[Callable[[random.Random], Exchange], float], ...] = (
-    (talk, 0.46), (topic, 0.17), (unknown, 0.10), (echo, 0.08), (lookup, 0.08), (listed, 0.05), (count, 0.03), (sums, 0.03),
-)  # fmt: skip
+    (talk, 0.46),
+    (topic, 0.17),
+    (unknown, 0.10),
+    (echo, 0.08),
+    (lookup, 0.08),
+    (listed, 0.05),
+    (count, 0.03),
+    (sums, 0.03),
+)
 
 
 def exchange(rng: random.Random) -> Exchange:
@@ -223,9 +335,14 @@ def data(rng: random.Random) -> list[Part]:
     return [*_opening(rng), ("user", asked, "no"), ("assistant", reply, counted)]
 
 
+def tooled(rng: random.Random) -> list[Part]:
+    """A chat with tools on offer."""
+    return calls.chat(rng, exchange)
+
+
 def document(rng: random.Random) -> list[Part]:
     """One document of the training mix."""
-    return rng.choices((chat, data, prose), (0.70, 0.17, 0.13))[0](rng)
+    return rng.choices((chat, data, prose, tooled), (0.66, 0.17, 0.13, 0.04))[0](rng)
 
 
 def held_out(rng: random.Random) -> list[Part]:

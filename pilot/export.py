@@ -24,7 +24,7 @@ _LAYER = {"q": "attn_q", "k": "attn_k", "v": "attn_v", "o": "attn_output", "gate
 def _describe(writer: gguf.GGUFWriter, shape: model.Shape) -> None:
     writer.add_name("pilot")
     writer.add_description(_DESCRIPTION)
-    writer.add_license("mit")
+    writer.add_license("apache-2.0")
     writer.add_size_label("1M")
     writer.add_languages(["en"])
     writer.add_context_length(shape.context)
@@ -84,6 +84,19 @@ def write(path: Path, weights: model.Weights, shape: model.Shape, tokenizer: Tok
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def read(path: Path) -> tuple[model.Weights, model.Shape, Tokenizer]:
+    """What a file written here holds: weights (as 32-bit numbers again), shape and tokenizer."""
+    reader = gguf.GGUFReader(str(path))
+    held = {tensor.name: gguf.quants.dequantize(tensor.data, tensor.tensor_type) for tensor in reader.tensors}
+    layers = int(reader.fields["llama.block_count"].contents())
+    weights: model.Weights = {"embed": held["token_embd.weight"], "norm": held["output_norm.weight"]}
+    for ours, theirs in (*_LAYER.items(), ("attention_norm", "attn_norm"), ("ffn_norm", "ffn_norm")):
+        weights[ours] = np.stack([held[f"blk.{i}.{theirs}.weight"] for i in range(layers)])
+    words = reader.fields["tokenizer.ggml.tokens"].contents()
+    merges = [tuple(merge.split(" ")) for merge in reader.fields["tokenizer.ggml.merges"].contents()]
+    return weights, model.Shape(vocabulary=len(words), layers=layers), tokens.spelled({word: i for i, word in enumerate(words)}, merges)
 
 
 def main(build: Path, target: Path) -> None:

@@ -128,7 +128,37 @@ def typed(text: str, rng: random.Random, *, exact: bool = False) -> str:
     return sentence_case(text).rstrip(".?")
 
 
-_ONSET = ("b", "br", "c", "ch", "d", "dr", "f", "fl", "g", "gr", "h", "j", "k", "kl", "l", "m", "n", "p", "pr", "qu", "r", "s", "sh", "st", "t", "tr", "v", "w", "z")
+_ONSET = (
+    "b",
+    "br",
+    "c",
+    "ch",
+    "d",
+    "dr",
+    "f",
+    "fl",
+    "g",
+    "gr",
+    "h",
+    "j",
+    "k",
+    "kl",
+    "l",
+    "m",
+    "n",
+    "p",
+    "pr",
+    "qu",
+    "r",
+    "s",
+    "sh",
+    "st",
+    "t",
+    "tr",
+    "v",
+    "w",
+    "z",
+)
 _CORE = ("a", "e", "i", "o", "u", "ai", "ea", "ou", "io", "y")
 _CODA = ("", "", "n", "r", "l", "s", "t", "x", "m", "nd", "ck", "st", "ng", "tion", "ment", "ism", "ology", "able", "er", "ic")
 

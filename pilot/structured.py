@@ -47,31 +47,169 @@ def _code(rng: random.Random) -> str:
 
 
 _SENTENCES = (
-    "The sea is calm and the wind is light.", "All is well on board.", "The ship leaves on {day}.", "{name} will come on {day}.", "The harbour of {town} is quiet.",
-    "Thank you for your message.", "The parcel will arrive on {day}.", "This is a short note.", "The weather is {weather} today.", "I am the small pilot model.",
-    "Please write to us.", "The {adjective} {thing} is on the table.", "The question is simple.", "It is a good day for a walk.",
-)  # fmt: skip
+    "The sea is calm and the wind is light.",
+    "All is well on board.",
+    "The ship leaves on {day}.",
+    "{name} will come on {day}.",
+    "The harbour of {town} is quiet.",
+    "Thank you for your message.",
+    "The parcel will arrive on {day}.",
+    "This is a short note.",
+    "The weather is {weather} today.",
+    "I am the small pilot model.",
+    "Please write to us.",
+    "The {adjective} {thing} is on the table.",
+    "The question is simple.",
+    "It is a good day for a walk.",
+)
 _TEXT = _slot(*_SENTENCES)
-_STEPS = _several("Boil the water.", "Open the door.", "Check the weather.", "Write a list.", "Call {name}.", "Buy {food}.", "Rest for five minutes.", "Close the box.")
+_STEPS = _several(
+    "Boil the water.", "Open the door.", "Check the weather.", "Write a list.", "Call {name}.", "Buy {food}.", "Rest for five minutes.", "Close the box."
+)
 _WORDS = _several("{thing}", "{colour}", "{animal}", "{fruit}", "sea", "ship", "harbour", "wind", "work", "travel", "food", "weather")
-_TITLE = _slot("A Day at Sea", "The Old {thing}", "Meeting on {day}", "A Letter from {town}", "The {ship}", "A Short Note", "{town} in {month}", "Our Plan for {month}")
+_TITLE = _slot(
+    "A Day at Sea", "The Old {thing}", "Meeting on {day}", "A Letter from {town}", "The {ship}", "A Short Note", "{town} in {month}", "Our Plan for {month}"
+)
 
 _INNER: dict[str, Callable[[random.Random], Any]] = {
-    "name": _slot("{name}", "{name}", "{name} {surname}"), "first_name": _slot("{name}"), "last_name": _slot("{surname}"), "firstName": _slot("{name}"), "lastName": _slot("{surname}"), "full_name": _slot("{name} {surname}"),
-    "age": _number(5, 90), "city": _slot("{town}"), "town": _slot("{town}"), "country": _slot("{country}"), "capital": _slot("{town}"), "email": _slot("{email}"),
-    "phone": lambda rng: f"+44 {rng.randint(100, 999)} {rng.randint(1000, 9999)}", "street": _slot("{street}"), "job": _slot("{job}"), "occupation": _slot("{job}"), "profession": _slot("{job}"),
-    "price": _amount, "amount": _amount, "total": _amount, "cost": _amount, "currency": _slot("EUR", "USD", "GBP"), "quantity": _number(1, 12), "count": _number(0, 20), "number": _number(1, 100),
-    "id": _number(1, 999), "year": _number(1950, 2027), "month": _slot("{month}"), "day": _slot("{day}"), "date": _date, "due_date": _date, "time": lambda rng: f"{rng.randint(6, 22):02d}:{rng.choice(('00', '15', '30', '45'))}",
-    "colour": _slot("{colour}"), "color": _slot("{colour}"), "size": _slot("small", "medium", "large"), "weight": _number(1, 80), "height": _number(10, 200), "length": _number(5, 300), "width": _number(2, 60),
-    "title": _TITLE, "subject": _TITLE, "heading": _TITLE, "body": _TEXT, "summary": _TEXT, "description": _TEXT, "comment": _TEXT, "note": _TEXT, "sentence": _TEXT, "explanation": _TEXT, "reason": _TEXT, "message": _TEXT, "text": _TEXT, "content": _TEXT, "thought": _TEXT, "reasoning": _TEXT,
-    "question": _slot("How are you?", "Where is my parcel?", "What is the weather like?", "Who is {name}?", "When does the ship leave?"), "word": _slot("{thing}", "sea", "harbour"),
-    "label": _slot("question", "request", "complaint", "other"), "intent": _slot("question", "request", "complaint", "other"), "category": _slot("food", "travel", "work", "weather", "ships"), "type": _slot("ship", "text", "person", "question"), "kind": _slot("ship", "text", "person"), "topic": _slot("ships", "weather", "food", "travel"),
-    "sentiment": _slot("positive", "neutral", "negative"), "priority": _slot("low", "medium", "high"), "status": _slot("open", "done", "ok", "closed", "ready"), "language": _slot("English"), "tone": _slot("friendly", "firm", "urgent"), "unit": _slot("metres", "degrees", "kilograms", "hours"),
-    "score": _share, "confidence": _share, "probability": _share, "rating": _number(1, 5), "temperature": _number(-5, 32), "ok": _flag, "valid": _flag, "done": _flag, "active": _flag, "available": _flag, "success": _flag, "is_question": _flag, "happy": _flag, "urgent": _flag, "true": _flag,
-    "tags": _WORDS, "keywords": _WORDS, "items": _WORDS, "words": _WORDS, "list": _WORDS, "colours": _several("{colour}"), "colors": _several("{colour}"), "animals": _several("{animal}"), "fruits": _several("{fruit}"), "names": _several("{name}"), "friends": _several("{name}"), "cities": _several("{town}"), "days": _several("{day}"), "ingredients": _several("{food}", "salt", "{fruit}", "water"), "hobbies": _several("reading", "sailing", "cooking", "music", "chess", "fishing"), "skills": _several("reading", "sailing", "cooking", "writing"), "steps": _STEPS, "tasks": _STEPS, "sentences": lambda rng: [_TEXT(rng) for _ in range(rng.choice((1, 2, 3)))], "numbers": lambda rng: [rng.randint(0, 20) for _ in range(rng.choice((1, 2, 3, 4)))],
-    "animal": _slot("{animal}"), "pet": _slot("{pet}"), "fruit": _slot("{fruit}"), "food": _slot("{food}"), "dish": _slot("{food}"), "product": _slot("{thing}"), "item": _slot("{thing}"), "object": _slot("{thing}"), "company": _slot("{company}"), "customer": _slot("{name} {surname}"), "client": _slot("{name} {surname}"), "author": _slot("{name} {surname}"), "captain": _slot("{name} {surname}"), "sender": _slot("{name}"), "recipient": _slot("{name}"),
-    "invoice": _code, "order": _code, "order_id": _code, "code": _code, "ship": _slot("{ship}"), "harbour": _slot("{town}"), "port": _slot("{town}"), "destination": _slot("{town}"), "origin": _slot("{town}"), "location": _slot("{town}"), "place": _slot("{town}"), "weather": _slot("{weather}"), "wind": _slot("light", "fresh", "strong"), "speed": _number(2, 30), "greeting": _slot("Hello!", "Hello {name}!", "Ahoy!"), "units": _slot("celsius", "metric"), "query": _slot("{town}", "ships", "weather in {town}"), "expression": lambda rng: f"{rng.randint(1, 9)} + {rng.randint(1, 9)}",
-}  # fmt: skip
+    "name": _slot("{name}", "{name}", "{name} {surname}"),
+    "first_name": _slot("{name}"),
+    "last_name": _slot("{surname}"),
+    "firstName": _slot("{name}"),
+    "lastName": _slot("{surname}"),
+    "full_name": _slot("{name} {surname}"),
+    "age": _number(5, 90),
+    "city": _slot("{town}"),
+    "town": _slot("{town}"),
+    "country": _slot("{country}"),
+    "capital": _slot("{town}"),
+    "email": _slot("{email}"),
+    "phone": lambda rng: f"+44 {rng.randint(100, 999)} {rng.randint(1000, 9999)}",
+    "street": _slot("{street}"),
+    "job": _slot("{job}"),
+    "occupation": _slot("{job}"),
+    "profession": _slot("{job}"),
+    "price": _amount,
+    "amount": _amount,
+    "total": _amount,
+    "cost": _amount,
+    "currency": _slot("EUR", "USD", "GBP"),
+    "quantity": _number(1, 12),
+    "count": _number(0, 20),
+    "number": _number(1, 100),
+    "id": _number(1, 999),
+    "year": _number(1950, 2027),
+    "month": _slot("{month}"),
+    "day": _slot("{day}"),
+    "date": _date,
+    "due_date": _date,
+    "time": lambda rng: f"{rng.randint(6, 22):02d}:{rng.choice(('00', '15', '30', '45'))}",
+    "colour": _slot("{colour}"),
+    "color": _slot("{colour}"),
+    "size": _slot("small", "medium", "large"),
+    "weight": _number(1, 80),
+    "height": _number(10, 200),
+    "length": _number(5, 300),
+    "width": _number(2, 60),
+    "title": _TITLE,
+    "subject": _TITLE,
+    "heading": _TITLE,
+    "body": _TEXT,
+    "summary": _TEXT,
+    "description": _TEXT,
+    "comment": _TEXT,
+    "note": _TEXT,
+    "sentence": _TEXT,
+    "explanation": _TEXT,
+    "reason": _TEXT,
+    "message": _TEXT,
+    "text": _TEXT,
+    "content": _TEXT,
+    "thought": _TEXT,
+    "reasoning": _TEXT,
+    "question": _slot("How are you?", "Where is my parcel?", "What is the weather like?", "Who is {name}?", "When does the ship leave?"),
+    "word": _slot("{thing}", "sea", "harbour"),
+    "label": _slot("question", "request", "complaint", "other"),
+    "intent": _slot("question", "request", "complaint", "other"),
+    "category": _slot("food", "travel", "work", "weather", "ships"),
+    "type": _slot("ship", "text", "person", "question"),
+    "kind": _slot("ship", "text", "person"),
+    "topic": _slot("ships", "weather", "food", "travel"),
+    "sentiment": _slot("positive", "neutral", "negative"),
+    "priority": _slot("low", "medium", "high"),
+    "status": _slot("open", "done", "ok", "closed", "ready"),
+    "language": _slot("English"),
+    "tone": _slot("friendly", "firm", "urgent"),
+    "unit": _slot("metres", "degrees", "kilograms", "hours"),
+    "score": _share,
+    "confidence": _share,
+    "probability": _share,
+    "rating": _number(1, 5),
+    "temperature": _number(-5, 32),
+    "ok": _flag,
+    "valid": _flag,
+    "done": _flag,
+    "active": _flag,
+    "available": _flag,
+    "success": _flag,
+    "is_question": _flag,
+    "happy": _flag,
+    "urgent": _flag,
+    "true": _flag,
+    "tags": _WORDS,
+    "keywords": _WORDS,
+    "items": _WORDS,
+    "words": _WORDS,
+    "list": _WORDS,
+    "colours": _several("{colour}"),
+    "colors": _several("{colour}"),
+    "animals": _several("{animal}"),
+    "fruits": _several("{fruit}"),
+    "names": _several("{name}"),
+    "friends": _several("{name}"),
+    "cities": _several("{town}"),
+    "days": _several("{day}"),
+    "ingredients": _several("{food}", "salt", "{fruit}", "water"),
+    "hobbies": _several("reading", "sailing", "cooking", "music", "chess", "fishing"),
+    "skills": _several("reading", "sailing", "cooking", "writing"),
+    "steps": _STEPS,
+    "tasks": _STEPS,
+    "sentences": lambda rng: [_TEXT(rng) for _ in range(rng.choice((1, 2, 3)))],
+    "numbers": lambda rng: [rng.randint(0, 20) for _ in range(rng.choice((1, 2, 3, 4)))],
+    "animal": _slot("{animal}"),
+    "pet": _slot("{pet}"),
+    "fruit": _slot("{fruit}"),
+    "food": _slot("{food}"),
+    "dish": _slot("{food}"),
+    "product": _slot("{thing}"),
+    "item": _slot("{thing}"),
+    "object": _slot("{thing}"),
+    "company": _slot("{company}"),
+    "customer": _slot("{name} {surname}"),
+    "client": _slot("{name} {surname}"),
+    "author": _slot("{name} {surname}"),
+    "captain": _slot("{name} {surname}"),
+    "sender": _slot("{name}"),
+    "recipient": _slot("{name}"),
+    "invoice": _code,
+    "order": _code,
+    "order_id": _code,
+    "code": _code,
+    "ship": _slot("{ship}"),
+    "harbour": _slot("{town}"),
+    "port": _slot("{town}"),
+    "destination": _slot("{town}"),
+    "origin": _slot("{town}"),
+    "location": _slot("{town}"),
+    "place": _slot("{town}"),
+    "weather": _slot("{weather}"),
+    "wind": _slot("light", "fresh", "strong"),
+    "speed": _number(2, 30),
+    "greeting": _slot("Hello!", "Hello {name}!", "Ahoy!"),
+    "units": _slot("celsius", "metric"),
+    "query": _slot("{town}", "ships", "weather in {town}"),
+    "expression": lambda rng: f"{rng.randint(1, 9)} + {rng.randint(1, 9)}",
+}
 _REPLY = ("answer", "answer", "reply", "response", "text", "message", "content", "result", "output", "value", "joke", "story")
 _PEOPLE = ("name", "age", "city", "job", "email", "phone", "hobbies", "country", "last_name", "happy")
 
@@ -102,9 +240,18 @@ def _object(rng: random.Random) -> tuple[list[str], dict[str, Any]]:
 
 
 _ASK = (
-    "give me a JSON object with {k}", "reply in JSON with {k}", "answer as JSON with the fields {k}", "make a JSON with {k}", "return JSON: {k}", "generate an example with {k} as JSON",
-    "create a person with {k} in JSON", "write JSON with the keys {k}", "json with {k} please", "invent a record with {k} and answer in JSON", "fill in {k} as JSON",
-)  # fmt: skip
+    "give me a JSON object with {k}",
+    "reply in JSON with {k}",
+    "answer as JSON with the fields {k}",
+    "make a JSON with {k}",
+    "return JSON: {k}",
+    "generate an example with {k} as JSON",
+    "create a person with {k} in JSON",
+    "write JSON with the keys {k}",
+    "json with {k} please",
+    "invent a record with {k} and answer in JSON",
+    "fill in {k} as JSON",
+)
 
 
 def asked_for(rng: random.Random) -> tuple[str, str, str]:
@@ -130,14 +277,25 @@ def forced(rng: random.Random, exchange: Callable[[random.Random], Exchange]) ->
 
 
 _FACTS = (
-    "my name is {name} {surname} and my e-mail is {email}", "{name} {surname} wrote from {email}", "invoice {inv} over {amt} is due on {date}", "i am {name}, i paid {amt} on {date}",
-    "please send invoice {inv} to {email}", "{name} {surname} owes {amt} for invoice {inv}", "this is {name} {surname} from {company}", "call {name} in {town} about {inv}",
-)  # fmt: skip
+    "my name is {name} {surname} and my e-mail is {email}",
+    "{name} {surname} wrote from {email}",
+    "invoice {inv} over {amt} is due on {date}",
+    "i am {name}, i paid {amt} on {date}",
+    "please send invoice {inv} to {email}",
+    "{name} {surname} owes {amt} for invoice {inv}",
+    "this is {name} {surname} from {company}",
+    "call {name} in {town} about {inv}",
+)
 
 
 def extracted(rng: random.Random) -> tuple[str, str, str]:
     """Values that stand in the question, copied out of it."""
-    names = {"name": f"{rng.choice(SLOTS['name'])} {rng.choice(SLOTS['surname'])}", "email": rng.choice(SLOTS["email"]), "inv": _code(rng), "town": rng.choice(SLOTS["town"])}
+    names = {
+        "name": f"{rng.choice(SLOTS['name'])} {rng.choice(SLOTS['surname'])}",
+        "email": rng.choice(SLOTS["email"]),
+        "inv": _code(rng),
+        "town": rng.choice(SLOTS["town"]),
+    }
     if rng.random() < 0.5:
         names["email"] = f"{invented(rng)}@{invented(rng)}.{rng.choice(('com', 'org', 'net'))}"
     names["amt"] = f"{_amount(rng):.2f} {rng.choice(('EUR', 'USD', 'euros', 'dollars'))}"
@@ -153,11 +311,16 @@ def extracted(rng: random.Random) -> tuple[str, str, str]:
         value = names[real[key]]
         value = value.split()[0] if key == "name" and value not in text else value
         made[key] = value if value in text else None
-    asked = rng.choice(("extract {k}: ", "find {k} in this text: ", "extract {k} as JSON from: ", "which {k} does the text name? ", "")).format(k=", ".join(keys))
+    asked = rng.choice(("extract {k}: ", "find {k} in this text: ", "extract {k} as JSON from: ", "which {k} does the text name? ", "")).format(
+        k=", ".join(keys)
+    )
     return asked[:1].upper() + asked[1:] + text[:1].upper() + text[1:] + rng.choice((".", "")), _packed(made), "rest" if not asked else "all"
 
 
-_OPENERS = {"question": ("what", "where", "when", "who", "why", "how", "which", "is", "are", "do", "does", "can"), "request": ("write", "tell", "give", "make", "please", "list", "name", "say", "count", "explain", "send", "set", "book", "cancel")}
+_OPENERS = {
+    "question": ("what", "where", "when", "who", "why", "how", "which", "is", "are", "do", "does", "can"),
+    "request": ("write", "tell", "give", "make", "please", "list", "name", "say", "count", "explain", "send", "set", "book", "cancel"),
+}
 _CROSS = ("refund", "money back", "broken", "complain", "unacceptable", "terrible", "wrong", "disappointed", "late", "missing", "useless", "stupid")
 
 
@@ -167,7 +330,15 @@ def labelled(rng: random.Random, exchange: Callable[[random.Random], Exchange]) 
     text = asked.lower().strip()
     first = WORD.findall(text)[:1]
     kind = "complaint" if any(sign in text for sign in _CROSS) else next((name for name, openers in _OPENERS.items() if first and first[0] in openers), "other")
-    head = rng.choice(("Classify this message as question, request, complaint or other: ", "What kind of message is this? ", "Intent of: ", "Is this a question, a request, a complaint or something else? ", ""))
+    head = rng.choice(
+        (
+            "Classify this message as question, request, complaint or other: ",
+            "What kind of message is this? ",
+            "Intent of: ",
+            "Is this a question, a request, a complaint or something else? ",
+            "",
+        )
+    )
     key = rng.choice(("label", "intent", "category", "kind", "class"))
     made = _packed(kind) if rng.random() < 0.25 else _packed({key: kind})
     return head + asked, made, "rest"

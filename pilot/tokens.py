@@ -16,13 +16,23 @@ BEGIN, END = 0, 1
 ROLE = {"system": 2, "user": 3, "assistant": 4}
 
 
-def trained(size: int, seed: int, documents: int = 40000) -> Tokenizer:
-    """A tokenizer of `size` tokens, special ones first. llama.cpp knows its way of splitting as "smollm"."""
-    rng = random.Random(seed)
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
+def spelled(vocabulary: dict[str, int] | None = None, merges: list[tuple[str, str]] | None = None) -> Tokenizer:
+    """A tokenizer of these words and merges, or an empty one. llama.cpp knows its way of splitting as "smollm"."""
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)]
+    )
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=list(SPECIAL), initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False)
+    return tokenizer
+
+
+def trained(size: int, seed: int, documents: int = 40000) -> Tokenizer:
+    """A tokenizer of `size` tokens, special ones first."""
+    rng = random.Random(seed)
+    tokenizer = spelled()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, special_tokens=list(SPECIAL), initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False
+    )
     texts = (text for _ in range(documents) for _, text, _ in corpus.document(rng))
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer

@@ -39,7 +39,7 @@ class Stage:
     batch: int
 
 
-STAGES = (Stage("copy", 450, 64, 32), Stage("find", 250, 64, 32), Stage("mix", 3300, 128, 24), Stage("mix", 120, 768, 4))
+STAGES = (Stage("copy", 350, 64, 32), Stage("find", 200, 64, 32), Stage("mix", 3100, 128, 16), Stage("mix", 100, 768, 4))
 PEAK, FLOOR, WARM = 3e-3, 1e-4, 60
 
 
@@ -133,15 +133,15 @@ def _resumed(path: Path, shape: model.Shape) -> tuple[Any, Any, Any, int]:
     return weights, {n: jnp.zeros_like(v) for n, v in weights.items()}, {n: jnp.zeros_like(v) for n, v in weights.items()}, 0
 
 
-def run(build: Path, share: float, minutes: float) -> None:
-    """Train into the folder `build`: tokenizer.json, checkpoint.npz, weights.npz. `share` scales the steps, `minutes` stops the mix early."""
+def run(build: Path, share: float) -> None:
+    """Train into the folder `build`: tokenizer.json, weights.npz, and a checkpoint until it is done. `share` scales the steps."""
     build.mkdir(parents=True, exist_ok=True)
-    spelling = build / "tokenizer.json"
-    if not spelling.exists():
+    spelling, checkpoint = build / "tokenizer.json", build / "checkpoint.npz"
+    if not checkpoint.exists():
         tokens.trained(2048, SEED).save(str(spelling))
     tokenizer = tokens.loaded(spelling)
     shape = model.Shape(vocabulary=tokenizer.get_vocab_size())
-    weights, first, second, start = _resumed(build / "checkpoint.npz", shape)
+    weights, first, second, start = _resumed(checkpoint, shape)
     plan = [Stage(s.name, max(1, int(s.steps * share)), s.length, s.batch) for s in STAGES]
     total = sum(stage.steps for stage in plan)
     print(f"{model.parameters(weights):,} parameters, {total} steps", flush=True)
@@ -155,11 +155,10 @@ def run(build: Path, share: float, minutes: float) -> None:
                 progress.note(step, stage, float(value))
                 if (step + 1) % 500 == 0:
                     print(f"  held out: {float(measured(weights, *held, shape)):.3f}", flush=True)
-                    _saved(build / "checkpoint.npz", (weights, first, second), step + 1)
-                if minutes and time.monotonic() - progress.began > 60 * minutes:
-                    break
+                    _saved(checkpoint, (weights, first, second), step + 1)
             step += 1
     np.savez(build / "weights.npz", **{name: np.asarray(value) for name, value in weights.items()})
+    checkpoint.unlink(missing_ok=True)
     print(f"held out: {float(measured(weights, *held, shape)):.3f} nats a token; wrote {build / 'weights.npz'}")
 
 
@@ -168,9 +167,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("build", type=Path, help="folder for the tokenizer, checkpoints and weights")
     parser.add_argument("--share", type=float, default=1.0, help="scale the number of steps, as 0.01 for a trial")
-    parser.add_argument("--minutes", type=float, default=0.0, help="stop after so many minutes; 0: never")
     given = parser.parse_args()
-    run(given.build, given.share, given.minutes)
+    run(given.build, given.share)
     return 0
 
 

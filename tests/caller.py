@@ -50,8 +50,12 @@ class Heard:
 
     @property
     def events(self) -> list[Any]:
-        """The events that are JSON objects."""
-        return [json.loads(data) for data in self.data if data.startswith("{")]
+        """The events that are JSON objects; what is no JSON is passed over."""
+        found = []
+        for data in self.data:
+            with contextlib.suppress(json.JSONDecodeError):
+                found += [event] if isinstance(event := json.loads(data), dict) else []
+        return found
 
     @property
     def text(self) -> str:

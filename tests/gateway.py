@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -81,6 +82,15 @@ def soon(predicate: Callable[[], bool], timeout_s: float = 5.0) -> bool:
     return True
 
 
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's where there is one, as in production."""
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        return uvloop.new_event_loop
+    return None
+
+
 class Running:
     """`with Running(config(...)) as gateway:` a gateway in a thread of this process, on the loop it has in production."""
 
@@ -127,10 +137,8 @@ class Running:
         return soon(lambda: all(row["in_flight"] == row["queued"] == 0 for row in self.status()["backends"]), timeout_s)
 
     def _run(self) -> None:
-        import homeport.app
-
         try:
-            with asyncio.Runner(loop_factory=homeport.app._loop_factory()) as runner:
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
                 runner.run(self._serve())
         except BaseException as failure:  # handed to the test
             self._failure = failure

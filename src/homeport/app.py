@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from homeport.backends import discovery
 from homeport.backends.catalogue import Catalogue
 from homeport.backends.deadlines import Deadlines
 from homeport.backends.http import FixedEndpoint, HttpBackend
-from homeport.errors import BadSettings, BackendError, HomeportError
+from homeport.errors import BadSettings, HomeportError
 from homeport.front.protocol import Front, Live
 from homeport.journey.accept import Accept, credential
 from homeport.journey.admit import Admit
@@ -30,10 +30,11 @@ from homeport.journey.tally import Tally
 from homeport.ports import Out
 from homeport.serve import Steps, serve
 from homeport.settings import BackendSettings, Settings, address, is_loopback
+from homeport.storage.commit import GroupCommit
 from homeport.storage.journal import Journal
 from homeport.storage.keeper import LedgerKeeper
 from homeport.storage.keys import Keys
-from homeport.vocabulary import Ask, Caller, Receipt, Request, Standing
+from homeport.vocabulary import Caller, Request, Standing
 
 if TYPE_CHECKING:
     from homeport.backends.engine import Engine
@@ -43,21 +44,6 @@ log = logging.getLogger("homeport")
 KEYS_S = 0.2  # how soon a new or revoked key counts
 SWEEP_S = 1.0  # how often quiet connections are looked for
 PROBE_S = 15.0  # how often backends are asked, for free, what they serve
-
-
-class Books:
-    """The journal, with a count of what was settled (port Store)."""
-
-    def __init__(self, journal: Journal) -> None:
-        self.journal = journal
-        self.counts: Counter[str] = Counter()
-
-    def started(self, ask: Ask, ts: float, key: str | None) -> None:
-        self.journal.started(ask, ts, key)
-
-    def settled(self, receipt: Receipt) -> None:
-        self.counts[receipt.outcome] += 1
-        self.journal.settled(receipt)
 
 
 class App:
@@ -76,10 +62,11 @@ class App:
         self._keys = Keys(settings.server.data)
         if self._public and not self._keys.exist:
             raise BadSettings(
-                f"listen = \"{settings.server.listen}\" can be reached from other machines, and there is no key yet. "
+                f'listen = "{settings.server.listen}" can be reached from other machines, and there is no key yet. '
                 "Make one with `homeport keys add NAME`, or listen on 127.0.0.1."
             )
-        self._books = Books(Journal(settings.server.data))
+        self._journal = Journal(settings.server.data)
+        self._commit = GroupCommit(self._journal)
         self._keeper = LedgerKeeper(settings.server.data)
         self._deadlines = Deadlines()
         self._engines: list[Engine] = []
@@ -87,6 +74,7 @@ class App:
         self._catalogue = Catalogue(settings)
         self._list_models()
         self._admit = Admit(self._keys, public=self._public)
+        self._tally = Tally(self._commit)
         self._steps = Steps(
             accept=Accept(),
             admit=self._admit,
@@ -96,7 +84,7 @@ class App:
             dispatch=Dispatch(self._backends),
             relay=Relay(),
             review=Review(),
-            tally=Tally(self._books),
+            tally=self._tally,
         )
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -109,6 +97,7 @@ class App:
         """Listen; engines load and backends are asked meanwhile. Raises OSError where the address cannot be had."""
         loop = asyncio.get_running_loop()
         self._deadlines.start()
+        self._commit.bind(loop)
         host, port = address(self.settings.server.listen)
         self._server = await loop.create_server(lambda: Front(self, loop), host or None, port, backlog=2048)
         bound = self._server.sockets[0].getsockname()
@@ -117,7 +106,9 @@ class App:
         self._keeper.start()
         for engine in self._engines:
             await engine.start()
-        self._tasks = [asyncio.ensure_future(every(period, work)) for period, work in ((KEYS_S, self._refresh_keys), (SWEEP_S, self._sweep), (PROBE_S, self._probe))]
+        self._tasks = [
+            asyncio.ensure_future(every(period, work)) for period, work in ((KEYS_S, self._refresh_keys), (SWEEP_S, self._sweep), (PROBE_S, self._probe))
+        ]
 
     async def stop(self) -> None:
         """Refuse new connections, let answers end until the drain's deadline, then end the rest, and put everything away."""
@@ -145,8 +136,9 @@ class App:
     def _put_books_away(self) -> None:
         from homeport.storage.ledger import Ledger
 
+        self._commit.flush()
         self._keeper.stop()
-        self._books.journal.close()
+        self._journal.close()
         ledger = Ledger(self.settings.server.data)
         try:
             ledger.catch_up(LAST_ROWS)
@@ -175,16 +167,25 @@ class App:
             self._asgi = _uvicorn(self, self._asgi_connections)
         return self._asgi()
 
+    @property
+    def now(self) -> float:
+        """The loop's time at the last sweep, seconds."""
+        return self._deadlines.now
+
+    def after(self, send: Callable[[bytes], object], data: bytes) -> None:
+        """Send what may go out only once its receipt is on record."""
+        self._commit.after(send, data)
+
     # what the pages show (front.pages.Overview)
 
     @property
     def trouble(self) -> str | None:
         """What the owner should see to, or None."""
-        return self._books.journal.trouble or self._keys.trouble
+        return self._journal.trouble or self._keys.trouble
 
     @property
-    def counts(self) -> Counter[str]:
-        return self._books.counts
+    def counts(self) -> dict[str, int]:
+        return self._tally.counts
 
     def standings(self) -> Sequence[Standing]:
         """Every backend as it is now; with discovery, those that were found."""
@@ -205,14 +206,18 @@ class App:
     def _backend(self, settings: BackendSettings) -> HttpBackend:
         if settings.kind == "openai":
             assert settings.url is not None
-            return HttpBackend(settings, FixedEndpoint(settings.url, settings.api_key), self._deadlines, discovered=self.settings.discover)
+            return HttpBackend(settings, FixedEndpoint(settings.url, settings.api_key), self._deadlines, self._commit.after, discovered=self.settings.discover)
         from homeport.backends.engine import Engine  # loaded only where there is one
 
         engine = Engine(
-            model=discovery.weights(settings), slots=settings.slots, context=settings.context, name=settings.name, log=self.settings.server.data / f"engine-{settings.name}.log"
+            model=discovery.weights(settings),
+            slots=settings.slots,
+            context=settings.context,
+            name=settings.name,
+            log=self.settings.server.data / f"engine-{settings.name}.log",
         )
         self._engines.append(engine)
-        backend = HttpBackend(settings, engine, self._deadlines)
+        backend = HttpBackend(settings, engine, self._deadlines, self._commit.after)
         backend.models = [settings.name]
         return backend
 
@@ -229,8 +234,8 @@ class App:
             names = set(self._keys.names())
             for connection in list(self.connections):
                 connection.revoke(names)
-        if self._books.journal.trouble:
-            self._books.journal.flush()
+        if self._journal.trouble:
+            self._journal.flush()
 
     async def _sweep(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -288,6 +293,8 @@ async def _foreground(app: App, ready: Callable[[str, Sequence[Standing]], None]
         except NotImplementedError:  # Windows
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
     await app.start()
+    gc.freeze()  # what is there now stays: no collection need look at it again
+    gc.set_threshold(20_000, 20, 50)  # a request leaves no cycles, so collecting often finds nothing
     try:
         ready(app.url, app.standings())
         await ended.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from homeport.vocabulary import Ask, Caller, Receipt, Route, Standing
@@ -44,10 +45,13 @@ class Out(Protocol):
 
 
 class Upstream(Protocol):
-    """One answer on its way from a backend; its head is there."""
+    """One answer on its way from a backend."""
 
     status: int
-    content_type: bytes
+    headers: dict[bytes, bytes]  # lower-case names; those Homeport reads
+
+    async def head(self) -> None:
+        """Wait for the status and the headers. Raises BackendError."""
 
     async def read(self) -> bytes | None:
         """The next bytes, all that have arrived; None at the proper end.
@@ -58,8 +62,8 @@ class Upstream(Protocol):
     def progress(self) -> None:
         """A token came: the idle clock starts anew."""
 
-    def untimed(self) -> None:
-        """There are no tokens to watch: only the total clock counts."""
+    async def whole(self) -> bytes:
+        """All of the body; only the total clock counts. Raises as `read`."""
 
     def finish(self) -> None:
         """Done with it, its terminal event came: the connection may live on."""
@@ -78,9 +82,17 @@ class Lease(Protocol):
 class Backend(Protocol):
     """Somewhere that answers."""
 
-    name: str
-    kind: str
-    location: str
+    @property
+    def name(self) -> str:
+        """As in the settings."""
+
+    @property
+    def kind(self) -> str:
+        """openai | engine | pilot"""
+
+    @property
+    def location(self) -> str:
+        """local | cloud"""
 
     @property
     def available(self) -> bool:
@@ -99,15 +111,20 @@ class Backend(Protocol):
     async def wait(self) -> Lease:
         """A place from the bounded queue. Raises Refused with outcome "full" where none comes free in time."""
 
-    async def send(self, ask: Ask, route: Route) -> Upstream:
-        """Send the ask; returns once the head of the answer is there. Raises BackendError."""
+    def send(self, ask: Ask, route: Route) -> Upstream:
+        """Send the ask; the head of its answer, or what went wrong, comes by its `head`."""
 
 
 class Served(Protocol):
     """A name that apps ask for."""
 
-    routes: tuple[Route, ...]
-    private: bool
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """What may answer it, in order."""
+
+    @property
+    def private(self) -> bool:
+        """Whether it never leaves local backends."""
 
 
 class Catalogue(Protocol):
@@ -137,3 +154,6 @@ class Store(Protocol):
 
     def settled(self, receipt: Receipt) -> None:
         """Record what it came to."""
+
+    def after(self, send: Callable[[bytes], object], data: bytes) -> None:
+        """Call `send(data)` once everything recorded so far is on file."""

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 
 class Signal:
@@ -26,8 +24,8 @@ class Signal:
     def __await__(self) -> Generator[Signal, None, None]:
         if self._fired:
             self._fired = False
-            return
-        yield self
+        else:
+            yield self
 
     def fire(self) -> None:
         """Resume the waiter, or let the next wait pass at once where there is none."""
@@ -42,13 +40,12 @@ class Signal:
 class Runner:
     """Drives one coroutine that awaits Signals and asyncio futures; `leave` throws into it where it stands."""
 
-    __slots__ = ("_coroutine", "_done", "_future", "_running", "_thrown", "_waits_for")
+    __slots__ = ("_awaited", "_coroutine", "_done", "_running", "_thrown")
 
     def __init__(self, coroutine: Coroutine[Any, Any, None], done: Callable[[BaseException | None], None] | None = None) -> None:
         self._coroutine: Coroutine[Any, Any, None] | None = coroutine
         self._done = done
-        self._waits_for: Signal | None = None
-        self._future: asyncio.Future[Any] | None = None
+        self._awaited: Signal | asyncio.Future[Any] | None = None
         self._thrown: BaseException | None = None
         self._running = False
 
@@ -58,54 +55,55 @@ class Runner:
 
     def resume(self) -> None:
         """Run the coroutine to its next wait. Called once to start it, then by what it waits for."""
-        self._step(None)
+        coroutine = self._coroutine
+        if coroutine is not None and not self._running:
+            self._step(coroutine.send, None)
 
     def leave(self, error: BaseException) -> None:
         """Raise `error` where the coroutine waits; if it is running right now, at its next wait."""
         if self._running:
             self._thrown = error
-        elif self._coroutine is not None:
-            self._step(error)
-
-    def _step(self, error: BaseException | None) -> None:
-        coroutine = self._coroutine
-        if coroutine is None or self._running:
             return
-        if self._waits_for is not None:
-            self._waits_for._waiter = None
-            self._waits_for = None
-        if self._future is not None:
-            self._future.remove_done_callback(self._wake)
-            self._future = None
+        coroutine, awaited = self._coroutine, self._awaited
+        if coroutine is None:
+            return
+        if isinstance(awaited, Signal):
+            awaited._waiter = None
+        elif awaited is not None:
+            awaited.remove_done_callback(self._wake)
+        self._step(coroutine.throw, error)
+
+    def _step(self, go: Callable[[Any], Any], value: BaseException | None) -> None:
+        self._awaited = None
         self._running = True
         try:
-            while True:
-                waited = coroutine.send(None) if error is None else coroutine.throw(error)
+            awaited = go(value)
+            while self._thrown is not None:
+                assert self._coroutine is not None
                 error, self._thrown = self._thrown, None
-                if error is None:
-                    break
+                awaited = self._coroutine.throw(error)
         except StopIteration:
             self._finish(None)
-            return
         except BaseException as failure:  # the coroutine's own end: handed to whoever started it
             self._finish(failure)
-            return
+        else:
+            self._wait(awaited)
         finally:
             self._running = False
-        if type(waited) is Signal:
-            waited._waiter = self
-            self._waits_for = waited
-        elif waited is None:  # a bare yield: asyncio.sleep(0)
+
+    def _wait(self, awaited: Any) -> None:
+        self._awaited = awaited
+        if isinstance(awaited, Signal):
+            awaited._waiter = self
+        elif awaited is None:  # a bare yield: asyncio.sleep(0)
             asyncio.get_running_loop().call_soon(self.resume)
         else:  # an asyncio future, by its protocol: see asyncio.Task.__step
-            waited._asyncio_future_blocking = False
-            self._future = waited
-            waited.add_done_callback(self._wake)
+            awaited._asyncio_future_blocking = False
+            awaited.add_done_callback(self._wake)
 
     def _wake(self, future: asyncio.Future[Any]) -> None:
-        if future is self._future:
-            self._future = None
-            self._step(None)
+        if future is self._awaited:
+            self.resume()
 
     def _finish(self, failure: BaseException | None) -> None:
         self._coroutine = None
@@ -113,16 +111,6 @@ class Runner:
             self._done(failure)
         elif failure is not None and isinstance(failure, (KeyboardInterrupt, SystemExit)):
             raise failure
-
-
-async def in_task(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Await, from a journey, what needs a task of its own (timeouts, connecting); it is cancelled if the journey goes on without it."""
-    task = asyncio.ensure_future(coroutine)
-    try:
-        return await task
-    finally:
-        if not task.done():
-            task.cancel()
 
 
 async def drive(coroutine: Coroutine[Any, Any, None]) -> None:

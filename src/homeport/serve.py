@@ -1,4 +1,4 @@
-"""The journey of one request, on one page. Read this first."""
+"""The journey of one request, on one page: read this first."""
 
 from __future__ import annotations
 

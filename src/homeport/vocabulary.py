@@ -70,6 +70,9 @@ class Usage(Struct, frozen=True, gc=False):
     estimated: bool = False
 
 
+NOTHING = Usage()
+
+
 class Reply(Struct, frozen=True, gc=False):
     """What a backend answered. `body` is the whole answer still held, or None once it was streamed."""
 

@@ -3,6 +3,9 @@
 Started by `engine.py` as a plain script, so that nothing but the standard library and xllamacpp is imported. Its orders,
 the key among them, come as one JSON line on stdin, which stays open as long as the parent lives. On stdout it says one
 JSON line once it is warm; whatever llama.cpp prints goes to stderr. Exit status 3 means that the model cannot be used.
+
+On Linux the kernel ends it with its parent at any moment. Elsewhere it notices that stdin ended, which xllamacpp allows
+only once the model is loaded.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from typing import Any, NoReturn
 
 UNUSABLE = 3
 PR_SET_PDEATHSIG = 1
+SMALL_MODEL = 32 * 2**20  # bytes: up to here a second thread costs more than it gives
+MIDDLE_MODEL = 2**30  # bytes: up to here a batch of 2,048 tokens fits anywhere
 
 
 def main() -> NoReturn:
@@ -55,7 +60,7 @@ def _serve(order: dict[str, Any]) -> Any:
     try:
         llama = importlib.import_module("xllamacpp")
     except ImportError as error:
-        _give_up(f"the package xllamacpp cannot be imported ({error}); install homeport anew")
+        _give_up(f"the package xllamacpp cannot be imported ({error}); install what is missing, or homeport anew")
     try:
         return llama.Server(_parameters(llama, order))
     except RuntimeError as error:
@@ -64,13 +69,14 @@ def _serve(order: dict[str, Any]) -> Any:
 
 def _parameters(llama: Any, order: dict[str, Any]) -> Any:
     p = llama.CommonParams()
+    size = _size(order["model"])
     p.model.path = order["model"]
     p.model_alias = {order["name"]}
     p.n_parallel = order["slots"]
     p.n_ctx = order["slots"] * order["context"]  # shared out evenly: each slot has `context`
-    p.n_batch = p.n_ubatch = order["batch"]
-    p.cache_ram_mib = order["prompt_cache_mib"]
-    p.cpuparams.n_threads = p.cpuparams_batch.n_threads = order["threads"]
+    p.n_batch = p.n_ubatch = max(32, min(order["context"], 2048 if size <= MIDDLE_MODEL else 512))  # also the longest text to embed
+    p.cache_ram_mib = _prompt_cache_mib() if order["prompt_cache_mib"] is None else order["prompt_cache_mib"]
+    p.cpuparams.n_threads = p.cpuparams_batch.n_threads = order["threads"] or _threads(size)
     p.embedding = order["embeddings"]
     if p.embedding:
         p.pooling_type = llama.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
@@ -85,13 +91,35 @@ def _parameters(llama: Any, order: dict[str, Any]) -> Any:
     return p
 
 
+def _size(model: str) -> int:
+    try:
+        return os.path.getsize(model)
+    except OSError:
+        return 0  # llama.cpp will say what is wrong with it
+
+
+def _threads(size: int) -> int:
+    """One for a small model, where two would mostly wait for each other; else the cores that this process may use."""
+    if size <= SMALL_MODEL:
+        return 1
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(cores if cores <= 4 else cores // 2, 16)  # beyond four, half of them are likely hyper-threads
+
+
+def _prompt_cache_mib() -> int:
+    """A sixteenth of the memory, from 64 MiB to 2 GiB."""
+    if sys.platform == "win32":
+        return 512
+    return max(64, min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**24, 2048))
+
+
 def _warm_up(server: Any) -> None:
     """Decode one token through the whole server; a model that only embeds refuses, and that is no matter."""
     server.handle_completions({"prompt": "a", "max_tokens": 1, "cache_prompt": False})
 
 
 def _give_up(reason: str) -> NoReturn:
-    print(reason, file=sys.stderr, flush=True)
+    os.write(2, reason.encode() + b"\n")
     os._exit(UNUSABLE)
 
 

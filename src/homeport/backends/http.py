@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
 
-from homeport.backends.connection import Answer, ClosedUnanswered, Connection, Pool
+from homeport.backends.answer import Answer, Clocks
+from homeport.backends.connection import After
 from homeport.backends.deadlines import Deadlines
 from homeport.backends.leases import Lease, Leases
+from homeport.backends.pool import Endpoint, Pool
 from homeport.errors import BackendError, Refused
-from homeport.runner import drive, in_task
+from homeport.runner import drive
 from homeport.settings import BackendSettings
 from homeport.vocabulary import Ask, Route, Standing, Surface
 from homeport.wire import openai_reply, openai_request
 
 PROBE_TIMEOUT_S = 5.0
 MAX_LIST = 4 * 1024 * 1024  # bytes of a model list that are read
-
-
-class Endpoint(Protocol):
-    """Where a backend listens, and whether it is ready: a fixed address, or an engine of ours."""
-
-    url: str
-    key: str | None
-    state: str
-    reason: str
-    since: float
-
-    async def ready(self, timeout_s: float) -> None:
-        """Wait until it can be asked. Raises Unreachable."""
 
 
 class FixedEndpoint:
@@ -49,7 +37,7 @@ class FixedEndpoint:
 class HttpBackend:
     """One backend (port Backend): its places, its connections, and how it is asked."""
 
-    def __init__(self, settings: BackendSettings, endpoint: Endpoint, deadlines: Deadlines, *, discovered: bool = False) -> None:
+    def __init__(self, settings: BackendSettings, endpoint: Endpoint, deadlines: Deadlines, after: After, *, discovered: bool = False) -> None:
         self._discovered = discovered  # nobody named it: it is served only while it answers
         self._unreachable = ""  # why the last probe failed
         self._since = endpoint.since
@@ -60,7 +48,10 @@ class HttpBackend:
         self.models: list[str] = []
         self._endpoint = endpoint
         self._deadlines = deadlines
+        self._after = after
         self._leases = Leases(settings.max_in_flight, settings.queue, settings.queue_timeout_s)
+        self._stream_clocks = Clocks(settings.first_token_timeout_s, settings.idle_timeout_s, settings.total_timeout_s)
+        self._whole_clocks = Clocks(settings.total_timeout_s, settings.total_timeout_s, settings.total_timeout_s)
         self._pool: Pool | None = None
         self._heads: dict[Surface, bytes] = {}
 
@@ -93,36 +84,16 @@ class HttpBackend:
         """Whether this ask goes out as a stream: where the caller wants one, or whole replies are assembled here."""
         return ask.stream or (self.settings.assemble and openai_request.streamable(ask.fields, ask.surface))
 
-    async def send(self, ask: Ask, route: Route) -> Answer:
-        """Send the ask and wait for the head of its answer.
-
-        A kept connection that the backend closed meanwhile shows only now (the stale keep-alive race): that is
-        tried once more on a new connection. Raises BackendError.
-        """
-        if self._endpoint.state != "healthy":
-            await in_task(self._endpoint.ready(self.settings.first_token_timeout_s))
+    def send(self, ask: Ask, route: Route) -> Answer:
+        """Send the ask; the head of its answer, or a BackendError, comes by `head`."""
         pool = self._pool
         if pool is None or pool.url != self._endpoint.url:
             pool = self._open_pool()
         stream = self.asks_for_stream(ask)
-        body = openai_request.write(ask.fields, model=route.model or ask.model, stream=stream, options=route.options, surface=ask.surface)
+        body = openai_request.write(ask.fields, model=route.model, stream=stream, options=route.options, surface=ask.surface)
         trace = b"traceparent: " + ask.trace + b"\r\n" if ask.trace else b""
         request = b"%b%bcontent-length: %d\r\n\r\n%b" % (self._heads[ask.surface], trace, len(body), body)
-        first = self.settings.first_token_timeout_s if stream else self.settings.total_timeout_s
-        answer = await self._answer(pool, request, first)
-        if self._unreachable:
-            self._set_unreachable("")
-        return answer
-
-    async def _answer(self, pool: Pool, request: bytes, first: float) -> Answer:
-        """The answer over a kept connection, else over a new one."""
-        connection = pool.take()
-        if connection is not None:
-            try:
-                return await self._exchange(connection, request, first)
-            except ClosedUnanswered:
-                pass  # stale: it was closed while it lay idle
-        return await self._exchange(await pool.connect(), request, first)
+        return Answer(pool, request, self._stream_clocks if stream else self._whole_clocks, self._deadlines)
 
     async def probe(self) -> None:
         """Ask, for free, which models it serves, and note whether it answers at all."""
@@ -130,17 +101,19 @@ class HttpBackend:
             return
         try:
             await drive(self._list())
-            self._set_unreachable("")
         except BackendError as error:
             self._set_unreachable(str(error))
+        else:
+            self._set_unreachable("")
 
     async def _list(self) -> None:
         pool = self._pool or self._open_pool()
         key = self._endpoint.key
         authorization = f"authorization: Bearer {key}\r\n" if key else ""
         request = f"GET {pool.prefix}/v1/models HTTP/1.1\r\nhost: {pool.netloc}\r\n{authorization}accept: application/json\r\n\r\n"
-        answer = await self._exchange(await pool.connect(), request.encode("latin-1"), PROBE_TIMEOUT_S)
+        answer = Answer(pool, request.encode("latin-1"), Clocks(PROBE_TIMEOUT_S, PROBE_TIMEOUT_S, PROBE_TIMEOUT_S), self._deadlines)
         try:
+            await answer.head()
             body = b""
             while len(body) < MAX_LIST and (data := await answer.read()) is not None:
                 body += data
@@ -169,25 +142,21 @@ class HttpBackend:
         """Open connections, idle ones included."""
         return len(self._pool.open) if self._pool is not None else 0
 
-    async def _exchange(self, connection: Connection, request: bytes, first: float) -> Answer:
-        """One request on one connection, up to the head of its answer; `first` seconds for the first token."""
-        settings = self.settings
-        answer = Answer(connection, self._deadlines, first_token_s=first, idle_s=settings.idle_timeout_s, total_s=settings.total_timeout_s)
-        connection.send(request, answer)
-        try:
-            await answer.head()
-        finally:
-            if not answer.headed:
-                answer.close()
-        return answer
-
     def _open_pool(self) -> Pool:
         if self._pool is not None:
             self._pool.close()
-        pool = self._pool = Pool(self._endpoint.url, self._deadlines, connect_timeout_s=self.settings.connect_timeout_s)
-        key = self._endpoint.key
-        authorization = f"authorization: Bearer {key}\r\n" if key else ""
+        endpoint = self._endpoint
+        pool = self._pool = Pool(
+            endpoint, self._deadlines, self._after, connect_timeout_s=self.settings.connect_timeout_s, ready_timeout_s=self.settings.first_token_timeout_s
+        )
+        authorization = f"authorization: Bearer {endpoint.key}\r\n" if endpoint.key else ""
         for surface in Surface:
-            head = f"POST {pool.prefix}/v1/{surface.value} HTTP/1.1\r\nhost: {pool.netloc}\r\n{authorization}content-type: application/json\r\naccept: text/event-stream, application/json\r\n"
+            lines = (
+                f"POST {pool.prefix}/v1/{surface.value} HTTP/1.1",
+                f"host: {pool.netloc}",
+                "content-type: application/json",
+                "accept: text/event-stream, application/json",
+            )
+            head = "".join(f"{line}\r\n" for line in lines) + authorization
             self._heads[surface] = head.encode("latin-1")
         return pool

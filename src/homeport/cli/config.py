@@ -10,7 +10,8 @@ import msgspec
 from homeport.cli import screen
 from homeport.cli.console import say
 from homeport.errors import BadSettings
-from homeport.settings import Settings, load, usual_file
+from homeport.settings import Settings, is_loopback, load, usual_file
+from homeport.storage.keys import Keys
 
 UNSET = "-"
 
@@ -29,11 +30,12 @@ def check(*, config: Path | None = None, json: bool = False) -> int:
             raise
         screen.print_json({"ok": False, "problems": str(error).splitlines()})
         return 2
+    notices = [*settings.notices, *_exposed(settings)]
     if json:
-        screen.print_json({"ok": True, "file": settings.path, "notices": settings.notices})
+        screen.print_json({"ok": True, "file": settings.path, "notices": notices})
         return 0
     say(screen.paint(f"{settings.path or 'The configuration'} is good:", "good") + f" {said(settings)}.")
-    for notice in settings.notices:
+    for notice in notices:
         say(f"Note: {notice}.")
     return 0
 
@@ -56,6 +58,13 @@ def show(*, config: Path | None = None, json: bool = False) -> int:
     if settings.discover:
         say("", "No [backends]: the pilot answers, and every engine found on this machine at start.")
     return 0
+
+
+def _exposed(settings: Settings) -> list[str]:
+    """What `homeport up` would refuse: to be reached from other machines while there is no key."""
+    if is_loopback(settings.server.listen) or Keys(settings.server.data).exist:
+        return []
+    return [f"{settings.server.listen} can be reached from other machines and there is no key, so the gateway will not start; first: homeport keys add NAME"]
 
 
 def said(settings: Settings) -> str:

@@ -11,10 +11,12 @@ import sys
 LISTENING = "0A"  # a socket's state in /proc/net/tcp
 
 
-def holder(port: int) -> str:
-    """`ollama (pid 412)`, or `another program` where the system does not say."""
-    found = _from_proc(port) if sys.platform == "linux" else _from_lsof(port)
-    return f"{found[0]} (pid {found[1]})" if found else "another program"
+OURS = "homeport"
+
+
+def holder(port: int) -> tuple[str, int] | None:
+    """The name and the process id, such as ("ollama", 412); None where the system does not say. A gateway is called `OURS`."""
+    return _from_proc(port) if sys.platform == "linux" else _from_lsof(port)
 
 
 def _from_proc(port: int) -> tuple[str, int] | None:
@@ -43,7 +45,7 @@ def _inodes(port: int) -> list[str]:
 
 
 def _name(pid: int) -> str:
-    """The name of a process; a gateway like this one is called `homeport`."""
+    """The name of a process."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             words = [os.path.basename(word) for word in file.read(4096).decode(errors="replace").split("\0")]
@@ -51,7 +53,7 @@ def _name(pid: int) -> str:
             name = file.read().strip()
     except OSError:
         return "a program"
-    return "homeport, which runs already," if "homeport" in words[:3] else name
+    return OURS if OURS in words[:3] else name
 
 
 def _from_lsof(port: int) -> tuple[str, int] | None:

@@ -1,9 +1,8 @@
-"""`homeport keys`: who may ask. Works while no gateway runs; a running one obeys at once."""
+"""`homeport keys`: who may ask; works while no gateway runs, and a running one obeys at once."""
 
 from __future__ import annotations
 
 import difflib
-from datetime import datetime
 from pathlib import Path
 
 from homeport.cli import screen
@@ -48,7 +47,7 @@ def show(*, json: bool = False, config: Path | None = None) -> int:
     elif not found:
         say("No key: everyone on this machine may ask, and nobody else. Make one with: homeport keys add NAME")
     else:
-        say(*screen.table(("KEY", "MADE"), ((key.name, screen.moment(datetime.fromisoformat(key.created).timestamp())) for key in found)))
+        say(*screen.table(("KEY", "MADE"), ((key.name, screen.moment(key.created)) for key in found)))
     return 0
 
 

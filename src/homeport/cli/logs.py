@@ -54,7 +54,7 @@ def logs(
 def line(row: dict[str, Any]) -> str:
     """One receipt for people: when, outcome, what was asked, what answered, how fast."""
     outcome = str(row.get("outcome"))
-    backend = " ".join(part for part in (row.get("backend"), row.get("model")) if part) or "nobody"
+    backend = " ".join(dict.fromkeys(part for part in (row.get("backend"), row.get("model")) if part)) or "nobody"
     facts = []
     if row.get("prompt_tokens") or row.get("completion_tokens"):
         facts.append(f"{row.get('prompt_tokens') or 0}+{row.get('completion_tokens') or 0} tokens")

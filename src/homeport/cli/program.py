@@ -17,9 +17,21 @@ ENDING = "Every command takes --json and --help. Exit codes: 0 done, 1 failed, 2
 COMMANDS = {
     "up": ("up:up", "Run the gateway in the foreground."),
     "status": ("status:status", "What is up, and what is not."),
-    "models": ("served:models", "The models that can be asked for, and what answers them."),
+    "models": ("models:models", "The models that can be asked for, and what answers them."),
     "run": ("run:run", "Ask a model, and see the answer as it comes."),
     "logs": ("logs:logs", "What happened: a line for each request, oldest first."),
+}
+HABITS = {
+    "serve": "up",
+    "start": "up",
+    "ps": "status",
+    "ls": "models",
+    "list": "models",
+    "ask": "run",
+    "chat": "run",
+    "log": "logs",
+    "rm": "revoke",
+    "remove": "revoke",
 }
 GROUPS = {
     "keys": (
@@ -57,6 +69,8 @@ def program() -> App:
 
 def run(words: list[str]) -> int:
     """Run one command and return its exit code. Raises Usage where it is not understood."""
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
     _known(words)
     app = program()
     try:
@@ -80,7 +94,7 @@ def _known(words: list[str]) -> None:
 
 def _check(word: str, commands: list[str], before: str) -> None:
     if word not in commands:
-        near = difflib.get_close_matches(word.lower(), commands, n=1)
+        near = [name for name in (HABITS.get(word.lower()),) if name in commands] or difflib.get_close_matches(word.lower(), commands, n=1)
         hint = f"did you mean: {before} {near[0]}" if near else f"there are {', '.join(commands)}"
         raise Usage(f'there is no command "{before} {clean(word)}"; {hint}')
 

@@ -103,7 +103,7 @@ class Answer:
     def figures(self) -> str:
         """`home · qwen3.5:latest · 42 tokens, 31 tok/s, first after 120 ms`, as far as known."""
         known = self.homeport
-        parts = [screen.clean(known[name]) for name in ("backend", "model") if known.get(name)]
+        parts = list(dict.fromkeys(screen.clean(known[name]) for name in ("backend", "model") if known.get(name)))
         counts = [screen.counted(int(known["tokens"]), "token")] if isinstance(known.get("tokens"), int) else []
         if isinstance(known.get("tok_per_s"), int | float):
             counts.append(f"{known['tok_per_s']:.0f} tok/s")

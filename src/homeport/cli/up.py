@@ -33,7 +33,8 @@ def up(*, config: Path | None = None, listen: str | None = None, workers: int = 
             say(f"Note: {notice}.")
     import homeport.app
 
-    def ready(url: str, found: Sequence[Standing] = ()) -> None:
+    def ready(bound: str, found: Sequence[Standing]) -> None:
+        url = from_here(bound)
         if json:
             say(f'{{"url":"{url}","pid":{os.getpid()}}}')
         else:
@@ -45,7 +46,12 @@ def up(*, config: Path | None = None, listen: str | None = None, workers: int = 
         raise _cannot_listen(settings.server.listen, error) from None
 
 
-def greeting(url: str, settings: Settings, found: Sequence[Standing] = ()) -> list[str]:
+def from_here(url: str) -> str:
+    """The address under which this machine reaches a gateway that listens at all of its interfaces."""
+    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+
+
+def greeting(url: str, settings: Settings, found: Sequence[Standing]) -> list[str]:
     """What a person reads once the gateway accepts requests."""
     name = next(iter(settings.models), "default") if "default" not in settings.models else "default"
     key = ' -H "authorization: Bearer $HOMEPORT_KEY"' if _has_keys(settings) else ""
@@ -71,10 +77,13 @@ def _has_keys(settings: Settings) -> bool:
 def _cannot_listen(listen: str, error: OSError) -> Exception:
     host, port = address(listen)
     if error.errno == errno.EADDRINUSE:
-        from homeport.cli.holder import holder
+        from homeport.cli.holder import OURS, holder
 
-        return Failed(f"port {port} is in use by {holder(port)}. Stop that, or choose another: homeport up --listen {beside(host, port)}")
-    if error.errno == errno.EACCES and port < 1024:
+        found = holder(port)
+        name = f"{found[0]} (pid {found[1]})" if found else "another program"
+        instead = "It runs already, see: homeport status. Or" if found and found[0] == OURS else "Stop it, or"
+        return Failed(f"port {port} is in use by {name}. {instead} choose another port: homeport up --listen {beside(host, port)}")
+    if error.errno == errno.EACCES and error.filename is None and port < 1024:
         return Failed(f"port {port} is reserved for the system's administrator. Choose one above 1023: homeport up --listen {beside(host, 8460)}")
     if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
         return Failed(f"{listen} is no address of this machine. Try: homeport up --listen 127.0.0.1:{port}")

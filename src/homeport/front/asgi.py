@@ -30,6 +30,9 @@ class Gateway(pages.Overview, Protocol):
     max_body: int  # bytes
     connections: set[Live]
 
+    def after(self, send: Callable[[bytes], object], data: bytes) -> None:
+        """Send what may go out only once its receipt is on record."""
+
     def serve(self, request: Request, out: AsgiExchange) -> Coroutine[Any, Any, None]:
         """The journey of one request."""
 
@@ -46,9 +49,10 @@ class AsgiExchange:
     An aborted answer never sends its last message; the server then breaks the connection.
     """
 
-    __slots__ = ("_messages", "_more", "_signal", "begun", "caller", "done", "paused")
+    __slots__ = ("_gateway", "_messages", "_more", "_signal", "begun", "caller", "done", "paused")
 
-    def __init__(self) -> None:
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
         self.caller: Caller | None = None
         self._messages: list[Message] = []
         self._more = asyncio.Event()
@@ -70,21 +74,22 @@ class AsgiExchange:
         self.paused = len(self._messages) > 16
 
     def end(self, data: bytes = b"") -> None:
-        self.done = True
-        self._put({"type": "http.response.body", "body": data, "more_body": False})
+        self._gateway.after(self._ended, data)
 
     def abort(self, data: bytes = b"") -> None:
-        self.done = True
-        self._put({"type": "http.response.body", "body": data, "more_body": True})
+        self._gateway.after(self._aborted, data)
 
     async def drained(self) -> None:
         while self.paused:
             await self._signal
 
-    def stop(self) -> None:
-        """Nothing more comes."""
+    def _ended(self, data: bytes) -> None:
         self.done = True
-        self._more.set()
+        self._put({"type": "http.response.body", "body": data, "more_body": False})
+
+    def _aborted(self, data: bytes) -> None:
+        self.done = True
+        self._put({"type": "http.response.body", "body": data, "more_body": True})
 
     async def pump(self, send: Send) -> None:
         """Send what is written, until all was."""
@@ -146,8 +151,8 @@ class ModelRoute:
         body = await self._body(receive, headers)
         if body is None:
             return
-        out = AsgiExchange()
-        runner = Runner(self._gateway.serve(Request(self._dialect, self._surface, headers, body, time.perf_counter()), out), lambda _: out.stop())
+        out = AsgiExchange(self._gateway)
+        runner = Runner(self._gateway.serve(Request(self._dialect, self._surface, headers, body, time.perf_counter()), out))
         call = Call(runner, out)
         self._gateway.connections.add(call)
         runner.resume()
@@ -234,7 +239,9 @@ def _http_error(request: HttpRequest, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     known: CallerError
     if error.status_code == 405:
-        known = Malformed(f"{request.method} does not work on {request.url.path[:200]}; it takes {(error.headers or {}).get('Allow', 'POST')}.", code="method_not_allowed")
+        known = Malformed(
+            f"{request.method} does not work on {request.url.path[:200]}; it takes {(error.headers or {}).get('Allow', 'POST')}.", code="method_not_allowed"
+        )
     else:
         known = Malformed(f"There is nothing at {request.url.path[:200]}. The model routes are {', '.join(MODEL_ROUTES)}.", code="not_found")
     known.status = error.status_code

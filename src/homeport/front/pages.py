@@ -18,8 +18,14 @@ class Overview(Protocol):
 
     version: str
     started_at: float  # seconds since the epoch
-    trouble: str | None  # why the journal cannot be written, or None
-    counts: Mapping[str, int]  # settled Asks by outcome
+
+    @property
+    def trouble(self) -> str | None:
+        """What the owner should see to, or None."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Settled Asks by outcome."""
 
     def standings(self) -> Sequence[Standing]:
         """Every backend as it is now."""
@@ -45,7 +51,9 @@ def models(overview: Overview) -> bytes:
         }
         for name, routes, location in overview.models()
     ]
-    return _encode({"object": "list", "data": data, "has_more": False, "first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None})
+    return _encode(
+        {"object": "list", "data": data, "has_more": False, "first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
+    )
 
 
 def model(overview: Overview, name: str) -> bytes | None:

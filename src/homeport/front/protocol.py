@@ -57,11 +57,18 @@ class Gateway(Protocol):
     draining: bool
     connections: set[Live]
 
+    @property
+    def now(self) -> float:
+        """The loop's time at its last sweep, seconds."""
+
     def serve(self, request: Request, out: Exchange) -> Coroutine[Any, Any, None]:
         """The journey of one request."""
 
     def keyless(self) -> bool:
         """Whether no key exists, so that only this machine may ask."""
+
+    def after(self, send: Callable[[bytes], object], data: bytes) -> None:
+        """Send what may go out only once its receipt is on record."""
 
     def other(self) -> asyncio.Protocol:
         """A protocol that serves every other page."""
@@ -76,7 +83,7 @@ class Exchange:
         self._front = front
         self._transport = transport
         self._chunked = chunked  # HTTP/1.0 has no chunks: there the end of the connection is the end of the body
-        self._signal = Signal()
+        self._signal: Signal | None = None
         self.caller: Caller | None = None
         self.begun = False
         self.done = False
@@ -85,8 +92,8 @@ class Exchange:
     def whole(self, status: int, head: bytes, body: bytes) -> None:
         close = self._front.closing
         self.done = True
-        self._transport.write(b"%b%b%bcontent-length: %d\r\n\r\n%b" % (_STATUS.get(status) or b"HTTP/1.1 %d -\r\n" % status, head, b"connection: close\r\n" if close else b"", len(body), body))
-        self._front.answered()
+        head = (_STATUS.get(status) or b"HTTP/1.1 %d -\r\n" % status) + head
+        self._front.send_last(b"%b%bcontent-length: %d\r\n\r\n%b" % (head, b"connection: close\r\n" if close else b"", len(body), body))
 
     def begin(self, status: int, head: bytes) -> None:
         self.begun = True
@@ -101,33 +108,50 @@ class Exchange:
     def end(self, data: bytes = b"") -> None:
         self.done = True
         if self._chunked:
-            self._transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n")
+            self._front.send_last(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n")
         else:
             self._front.closing = True
-            if data:
-                self._transport.write(data)
-        self._front.answered()
+            self._front.send_last(data)
 
     def abort(self, data: bytes = b"") -> None:
         self.done = True
-        if data:
-            self.write(data)
-        self._front.close()
+        self._front.closing = True
+        self._front.send_last(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked and data else data)
 
     async def drained(self) -> None:
         while self.paused:
+            self._signal = Signal()
             await self._signal
 
     def resume(self) -> None:
         """The caller has read what was waiting."""
         self.paused = False
-        self._signal.fire()
+        if self._signal is not None:
+            self._signal.fire()
 
 
 class Front(asyncio.Protocol):
     """One connection of a caller."""
 
-    __slots__ = ("_body", "_body_bytes", "_chunked_ok", "_exchange", "_gateway", "_head", "_head_bytes", "_headers", "_loop", "_parser", "_route", "_runner", "_transport", "_url", "closing", "quiet_since", "receiving")
+    __slots__ = (
+        "_body",
+        "_body_bytes",
+        "_chunked_ok",
+        "_exchange",
+        "_gateway",
+        "_head",
+        "_head_bytes",
+        "_headers",
+        "_loop",
+        "_parser",
+        "_route",
+        "_runner",
+        "_transport",
+        "_url",
+        "closing",
+        "quiet_since",
+        "receiving",
+    )
 
     def __init__(self, gateway: Gateway, loop: asyncio.AbstractEventLoop) -> None:
         self._gateway = gateway
@@ -145,7 +169,7 @@ class Front(asyncio.Protocol):
         self._runner: Runner | None = None
         self.receiving = False  # in the middle of a request
         self.closing = False  # close after the answer under way
-        self.quiet_since = loop.time()
+        self.quiet_since = gateway.now
 
     # asyncio.Protocol
 
@@ -165,7 +189,7 @@ class Front(asyncio.Protocol):
             data = self._begin(data)
             if not data:
                 return
-        self.quiet_since = self._loop.time()
+        self.quiet_since = self._gateway.now
         if self._route is None:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD and not self._body:
@@ -257,10 +281,18 @@ class Front(asyncio.Protocol):
 
     # the end of things
 
-    def answered(self) -> None:
-        """The answer under way was sent whole."""
+    def send_last(self, data: bytes) -> None:
+        """Send the last bytes of the answer under way, once its receipt is on record; the caller may ask again then."""
+        self._gateway.after(self._answered, data)
+
+    def _answered(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        if data:
+            transport.write(data)
         self._exchange = None
-        self.quiet_since = self._loop.time()
+        self.quiet_since = self._gateway.now
         if self.closing:
             self.close()
 
@@ -327,8 +359,11 @@ class Front(asyncio.Protocol):
         if transport is None:
             return
         close = b"\r\nconnection: close" in request.lower() or request.startswith(b"GET /health HTTP/1.0")
-        transport.write(b"%bcontent-type: application/json\r\n%bcontent-length: %d\r\n\r\n%b" % (_STATUS[200], b"connection: close\r\n" if close else b"", len(_HEALTHY), _HEALTHY))
-        self.quiet_since = self._loop.time()
+        transport.write(
+            b"%bcontent-type: application/json\r\n%bcontent-length: %d\r\n\r\n%b"
+            % (_STATUS[200], b"connection: close\r\n" if close else b"", len(_HEALTHY), _HEALTHY)
+        )
+        self.quiet_since = self._gateway.now
         if close:
             self.close()
 

@@ -30,21 +30,20 @@ class Reception:
         request = self._request
         read = openai_request.read(request.body, request.surface)
         headers = request.headers
-        agent = headers.get(b"user-agent")
         return Ask(
-            id=self._id,
-            dialect=request.dialect,
-            surface=request.surface,
-            model=read.model,
-            fields=read.fields,
-            stream=read.stream,
-            wants_usage=read.wants_usage,
-            prompt_chars=read.prompt_chars,
-            credential=credential(headers),
-            arrived=request.arrived,
-            trace=headers.get(b"traceparent"),
-            app=agent[:80].decode("latin-1").partition(" ")[0] if agent else None,
-            choices=read.choices,
+            self._id,
+            request.dialect,
+            request.surface,
+            read.model,
+            read.fields,
+            read.stream,
+            read.wants_usage,
+            read.prompt_chars,
+            credential(headers),
+            request.arrived,
+            headers.get(b"traceparent"),
+            _app(headers.get(b"user-agent")),
+            read.choices,
         )
 
     def __enter__(self) -> Reception:
@@ -90,9 +89,15 @@ class Accept:
 def credential(headers: dict[bytes, bytes]) -> str | None:
     """The key a request came with: `Authorization: Bearer`, the bare key there, or `x-api-key`; None where there is none."""
     value = headers.get(b"authorization")
-    if value:
-        scheme, _, rest = value.strip().partition(b" ")
-        value = rest.strip() if rest and scheme.lower() == b"bearer" else value.strip()
-    else:
-        value = headers.get(b"x-api-key", b"").strip()
-    return value.decode("latin-1") if value else None
+    if value is None:
+        value = headers.get(b"x-api-key", b"")
+    elif value[:7].lower() == b"bearer ":
+        value = value[7:]
+    return value.strip().decode("latin-1") or None
+
+
+def _app(agent: bytes | None) -> str | None:
+    """What the caller calls itself: the first word of its User-Agent."""
+    if not agent:
+        return None
+    return agent[:80].decode("latin-1").partition(" ")[0]

@@ -21,5 +21,6 @@ class Admit:
     def credential(self, credential: str | None) -> Caller:
         """The caller behind a key as it came, for routes that are no Ask too. Raises Unauthenticated."""
         keys = self._keys
-        name = keys.find(credential) if credential is not None and keys.exist else None
-        return admission.caller(keys_needed=keys.exist or self._public, credential=credential, name=name)
+        needed = keys.exist or self._public
+        name = keys.find(credential) if needed and credential is not None else None
+        return admission.caller(needed, credential, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from homeport.errors import NoRouteLeft, UnknownModel
 from homeport.ports import Catalogue
@@ -17,7 +17,7 @@ class Choose:
         self._catalogue = catalogue
         self._loads = loads
 
-    def __call__(self, ask: Ask, caller: Caller) -> list[Route]:
+    def __call__(self, ask: Ask, caller: Caller) -> Sequence[Route]:
         """The routes, best first. Raises UnknownModel with the nearest name, NoRouteLeft where none is allowed."""
         served = self._catalogue.find(ask.model)
         if served is None:
@@ -26,7 +26,7 @@ class Choose:
             raise UnknownModel(f"No model `{ask.model[:100]}` is served here. {hint}")
         routes = selection.order(served.routes, self._loads, private=served.private)
         if not routes:
-            error = NoRouteLeft(f"`{ask.model}` is private, and no local backend serves it. Add a route whose backend has location = \"local\".")
+            error = NoRouteLeft(f'`{ask.model}` is private, and no local backend serves it. Add a route whose backend has location = "local".')
             error.should_retry = False
             raise error
         return routes

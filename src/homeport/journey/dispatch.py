@@ -37,18 +37,18 @@ class Try:
         return self
 
     async def send(self) -> Upstream:
-        """The backend's answer, once its head is there. Raises BackendError."""
-        backend, account = self._backend, self._account
-        self._lease = backend.take()
-        if self._lease is None:
-            waited = time.perf_counter()
-            try:
-                self._lease = await backend.wait()
-            finally:
-                account.queue_s += time.perf_counter() - waited
-        account.started()
-        self.upstream = await backend.send(self._ask, self._route)
-        return self.upstream
+        """Take a place, waiting for one if need be, and send. Raises Refused where no place comes free in time."""
+        self._lease = self._backend.take() or await self._wait()
+        self._account.started()
+        upstream = self.upstream = self._backend.send(self._ask, self._route)
+        return upstream
+
+    async def _wait(self) -> Lease:
+        waited = time.perf_counter()
+        try:
+            return await self._backend.wait()
+        finally:
+            self._account.queue_s += time.perf_counter() - waited
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         account = self._account

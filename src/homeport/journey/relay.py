@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from homeport.errors import BrokeMidStream
-from homeport.journey.tally import Account, rate
+from homeport.journey.tally import Account, ms, rate
 from homeport.ports import Out, Upstream
 from homeport.vocabulary import Ask, Reply, Usage
 from homeport.wire import openai_reply
@@ -27,14 +27,16 @@ class Relay:
 
         Raises BackendError: before content reached the caller the next route may be tried; after that the answer is cut.
         """
+        await upstream.head()
         if upstream.status != 200:
             raise openai_reply.refusal(upstream.status, await _some(upstream))
-        if upstream.content_type.startswith(b"text/event-stream"):
-            if ask.stream:
-                return await self._stream(upstream, ask, out, account)
-            return await self._assemble(upstream, ask, account)
-        upstream.untimed()
-        return await self._hold(upstream, ask)
+        content_type = upstream.headers.get(b"content-type", b"")
+        if not content_type.startswith(b"text/event-stream"):
+            body, usage, finish, empty = openai_reply.read(await upstream.whole(), ask.model)
+            return Reply(200, content_type, body, usage, finish, empty, account.generation_s())
+        if ask.stream:
+            return await self._stream(upstream, ask, out, account)
+        return await self._assemble(upstream, ask, account)
 
     def release(self, reply: Reply, ask: Ask, out: Out, account: Account) -> None:
         """Show a held reply; its receipt is on record before."""
@@ -44,13 +46,13 @@ class Relay:
         account.settle("ok", reply)
         usage = reply.usage
         if ask.stream:
-            figures = account.figures(usage, reply.generation_s)
+            last = account.figures(usage, reply.generation_s)
             out.begin(200, self._head(account) + _EVENTS)
-            out.end(openai_reply.unfold(body, wants_usage=ask.wants_usage, figures=figures))
+            out.end(openai_reply.unfold(body, wants_usage=ask.wants_usage, figures=last))
             return
-        speed, spent = rate(usage.completion, reply.generation_s), reply.generation_s
-        figures_head = b"x-tok-per-s: %g\r\nx-gen-time: %.4f\r\nx-tokens: %d\r\ncontent-type: %b\r\n" % (speed, spent, usage.completion, reply.content_type)
-        out.whole(200, self._head(account) + figures_head, body)
+        spent = reply.generation_s
+        figures = f"x-tok-per-s: {rate(usage.completion, spent)}\r\nx-gen-time: {ms(spent) / 1000}\r\nx-tokens: {usage.completion}\r\ncontent-type: "
+        out.whole(200, self._head(account) + figures.encode() + reply.content_type + b"\r\n", body)
 
     async def _stream(self, upstream: Upstream, ask: Ask, out: Out, account: Account) -> Reply:
         stream = Stream(ask.model, wants_usage=ask.wants_usage)
@@ -98,13 +100,6 @@ class Relay:
         body, finish, empty = whole.whole()
         return Reply(200, b"application/json", body, whole.usage or Usage(completion=events, estimated=True), finish, empty, account.generation_s())
 
-    async def _hold(self, upstream: Upstream, ask: Ask) -> Reply:
-        body = b""
-        while (data := await upstream.read()) is not None:
-            body = body + data if body else data
-        body, usage, finish, empty = openai_reply.read(body, ask.model)
-        return Reply(200, upstream.content_type, body, usage, finish, empty, time.perf_counter() - ask.arrived)
-
     def _head(self, account: Account) -> bytes:
         """The header lines that every answer of a model carries."""
         assert account.route is not None
@@ -114,7 +109,7 @@ class Relay:
             lines = (("x-homeport-backend", account.backend), ("x-homeport-model", account.route.model), ("x-homeport-location", account.location))
             head = b"".join(f"{field}: {_clean(value)}\r\n".encode("latin-1", "replace") for field, value in lines)
             self._heads[name] = head
-        return b"%bx-homeport-attempts: %d\r\nx-request-id: %b\r\n" % (head, account.tries, account.ask.id.encode())
+        return head + f"x-homeport-attempts: {account.tries}\r\nx-request-id: {account.ask.id}\r\n".encode()
 
 
 async def _some(upstream: Upstream) -> bytes:

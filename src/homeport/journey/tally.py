@@ -8,20 +8,37 @@ from types import TracebackType
 from homeport.errors import CallerError, ClientLeft, Unauthenticated
 from homeport.ports import Backend, Store
 from homeport.rules import pricing
-from homeport.vocabulary import Ask, Attempt, Caller, Receipt, Reply, Route, Usage
+from homeport.vocabulary import NOTHING, Ask, Attempt, Caller, Receipt, Reply, Route, Usage
 
 AT_ONCE_S = 0.001  # an answer that came within this was read at once: its speed is not the engine's
-_NOTHING = Usage()
 
 
 class Account:
     """What is known so far of one Ask; settled once, into its Receipt."""
 
-    __slots__ = ("_begun", "_started", "_store", "ask", "attempts", "backend", "caller", "committed", "first_token_at", "kind", "location", "queue_s", "route", "settled", "tries", "ts", "usage")
+    __slots__ = (
+        "_begun",
+        "_started",
+        "_tally",
+        "ask",
+        "attempts",
+        "backend",
+        "caller",
+        "committed",
+        "first_token_at",
+        "kind",
+        "location",
+        "queue_s",
+        "route",
+        "settled",
+        "tries",
+        "ts",
+        "usage",
+    )
 
-    def __init__(self, ask: Ask, store: Store) -> None:
+    def __init__(self, ask: Ask, tally: Tally) -> None:
         self.ask = ask
-        self._store = store
+        self._tally = tally
         self._started = False
         self._begun: float | None = None  # when the open attempt began
         self.tries = 0
@@ -33,23 +50,25 @@ class Account:
         self.kind: str | None = None
         self.location: str | None = None
         self.attempts: list[Attempt] = []
-        self.usage = _NOTHING
+        self.usage = NOTHING
         self.first_token_at: float | None = None
         self.queue_s = 0.0
-        self.ts = time.time() - (time.perf_counter() - ask.arrived)
+        self.ts = time.time()
 
     def __enter__(self) -> Account:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if not self.settled and not isinstance(error, Unauthenticated):  # strangers do not fill the disk
+        if self.settled:
+            return
+        if not isinstance(error, Unauthenticated):  # strangers do not fill the disk
             self.settle(_outcome(error, self.committed))
 
     def started(self) -> None:
         """About to be dispatched: on record before the first byte goes to a backend."""
         if not self._started:
             self._started = True
-            self._store.started(self.ask, self.ts, self.caller.key if self.caller is not None else None)
+            self._tally.store.started(self.ask, self.ts, self.caller.key if self.caller is not None else None)
 
     def begin(self, route: Route, backend: Backend) -> None:
         """An attempt at a backend begins."""
@@ -64,8 +83,8 @@ class Account:
     def end(self, outcome: str, reason: str) -> None:
         """The attempt is over; a second call does nothing."""
         if self._begun is not None and self.route is not None:
-            ms = round((time.perf_counter() - self._begun) * 1000, 2)
-            self.attempts.append(Attempt(self.route.backend, self.route.model, outcome, reason, ms))
+            spent = ms(time.perf_counter() - self._begun)
+            self.attempts.append(Attempt(self.route.backend, self.route.model, outcome, reason, spent))
             self._begun = None
 
     def commit(self) -> None:
@@ -90,44 +109,46 @@ class Account:
             "tok_per_s": rate(usage.completion, generation_s),
             "gen_time": round(generation_s, 4),
             "tokens": usage.completion,
-            "first_token_ms": round((first - self.ask.arrived) * 1000, 2) if first is not None else None,
+            "first_token_ms": ms(first - self.ask.arrived) if first is not None else None,
         }
 
     def settle(self, outcome: str, reply: Reply | None = None) -> None:
         """Write the Receipt; called before the last byte goes out, or when it never will."""
         self.settled = True
-        self.end("ok" if outcome == "ok" else outcome, "")
-        ask, route = self.ask, self.route
-        usage = reply.usage if reply is not None else self.usage
+        if self._begun is not None:
+            self.end(outcome, "")
+        ask, route, first = self.ask, self.route, self.first_token_at
         now = time.perf_counter()
-        first = self.first_token_at
-        generation_s = reply.generation_s if reply is not None else (now - first if first is not None else 0.0)
-        self._store.settled(
+        if reply is not None:
+            usage, generation_s = reply.usage, reply.generation_s
+        else:
+            usage, generation_s = self.usage, now - first if first is not None else 0.0
+        self._tally.settled(
             Receipt(
-                id=ask.id,
-                ts=self.ts,
-                key=self.caller.key if self.caller is not None else None,
-                app=ask.app,
-                task=None,
-                dialect=ask.dialect,
-                asked=ask.model,
-                model=route.model if route is not None else None,
-                backend=self.backend,
-                provider=self.kind,
-                location=self.location,
-                stream=ask.stream,
-                outcome=outcome,
-                attempts=self.attempts,
-                prompt_tokens=usage.prompt,
-                completion_tokens=usage.completion,
-                cached_tokens=usage.cached,
-                reasoning_tokens=usage.reasoning,
-                prompt_chars=ask.prompt_chars,
-                queue_ms=round(self.queue_s * 1000, 2),
-                first_token_ms=round((first - ask.arrived) * 1000, 2) if first is not None else None,
-                total_ms=round((now - ask.arrived) * 1000, 2),
-                tok_per_s=rate(usage.completion, generation_s),
-                cost_usd=pricing.cost_usd(self.location),
+                ask.id,
+                self.ts,
+                self.caller.key if self.caller is not None else None,
+                ask.app,
+                None,
+                ask.dialect,
+                ask.model,
+                route.model if route is not None else None,
+                self.backend,
+                self.kind,
+                self.location,
+                ask.stream,
+                outcome,
+                self.attempts,
+                usage.prompt,
+                usage.completion,
+                usage.cached,
+                usage.reasoning,
+                ask.prompt_chars,
+                ms(self.queue_s),
+                ms(first - ask.arrived) if first is not None else None,
+                ms(now - ask.arrived),
+                rate(usage.completion, generation_s),
+                pricing.cost_usd(self.location),
                 cloud_usd=None,
                 cache=None,
                 checks=[],
@@ -135,9 +156,14 @@ class Account:
         )
 
 
+def ms(seconds: float) -> float:
+    """Milliseconds with two decimals."""
+    return int(seconds * 100_000) / 100
+
+
 def rate(tokens: int, seconds: float) -> float:
     """Tokens per second; 0 where nothing was generated or no time passed."""
-    return round(tokens / seconds, 2) if tokens and seconds > 0 else 0.0
+    return int(tokens / seconds * 100) / 100 if tokens and seconds > 0 else 0.0
 
 
 def _outcome(error: BaseException | None, committed: bool) -> str:
@@ -151,12 +177,16 @@ def _outcome(error: BaseException | None, committed: bool) -> str:
 
 
 class Tally:
-    """Opens an Account for each Ask (step `tally`)."""
+    """Opens an Account for each Ask, and counts what they came to (step `tally`)."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
+        self.counts: dict[str, int] = {}  # settled Asks by outcome, since the start
 
     def __call__(self, ask: Ask) -> Account:
-        return Account(ask, self._store)
+        return Account(ask, self)
 
-
+    def settled(self, receipt: Receipt) -> None:
+        """Count a receipt and put it on record."""
+        self.counts[receipt.outcome] = self.counts.get(receipt.outcome, 0) + 1
+        self.store.settled(receipt)

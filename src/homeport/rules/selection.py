@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from homeport.vocabulary import Route
@@ -25,12 +25,14 @@ class Load(Protocol):
         """local | cloud"""
 
 
-def order(routes: tuple[Route, ...], loads: Mapping[str, Load], *, private: bool) -> list[Route]:
+def order(routes: tuple[Route, ...], loads: Mapping[str, Load], *, private: bool) -> Sequence[Route]:
     """The allowed routes in their order, those whose backend has room first.
 
     A route with `while_in_flight_below` counts as having room only below that number. Where nobody has room the first
     ones stand first, so that the ask waits where its owner would have it answered. A private ask has no cloud routes.
     """
+    if len(routes) == 1 and not private:
+        return routes
     roomy: list[Route] = []
     crowded: list[Route] = []
     for route in routes:

@@ -82,7 +82,7 @@ def _kind(table: Table) -> Kind | None:
     value = table.text("kind", "openai")
     if "kind" not in table:
         guess = "engine" if "model" in table and "url" not in table else "openai"
-        table.problem(None, f'has no kind; write kind = "{guess}" (or {listed(k for k in KINDS if k != guess)})')
+        table.missing("kind", f'kind = "{guess}" (or {listed(k for k in KINDS if k != guess)})')
     elif value in LATER:
         told = f'kind "{value}" of [{table.name}] is not served by this version yet; use kind = "openai" with the same url'
         table.document.problem((*table.key, "kind"), told)
@@ -97,8 +97,8 @@ def _url(table: Table, *, needed: bool) -> str | None:
     example = "http://127.0.0.1:8080"
     value = table.text("url", example)
     if value is None:
-        if needed and "url" not in table:
-            table.problem(None, f'has no url; write url = "{example}"')
+        if needed:
+            table.missing("url", f'url = "{example}"')
         return None
     problem = _url_problem(value)
     if problem:
@@ -143,8 +143,7 @@ def _is_public(url: str) -> bool:
 
 def _gguf(table: Table) -> Path | None:
     path = table.path("model", "models/qwen.gguf")
-    if "model" not in table:
-        table.problem(None, 'has no model; write model = "path/to.gguf"')
+    table.missing("model", 'model = "path/to.gguf"')
     if path is None:
         return None
     try:

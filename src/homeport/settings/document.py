@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from homeport.errors import BadSettings
-from homeport.settings.lines import Key, locate
 
+Key = tuple[str | int, ...]
 LARGEST = 10**9  # of any number here: far beyond use, well within what a timer or a counter takes
 NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list", dict: "a table"}
 
@@ -56,6 +55,10 @@ class Document:
     @classmethod
     def read(cls, path: Path, origin: str) -> Document:
         """Read and parse the file. Raises BadSettings where it cannot be read or is not TOML."""
+        import tomllib  # only here: a start without a file does not need it
+
+        from homeport.settings.lines import locate
+
         asked = {"flag": " (asked for by --config)", "environment": " (asked for by HOMEPORT_CONFIG)"}.get(origin, "")
         try:
             text = path.read_bytes().decode("utf-8-sig")
@@ -123,6 +126,7 @@ class Table:
         self.key = key
         self.values = values
         self.name = name or _dotted(key)
+        self.unknown: list[str] = []
 
     def __contains__(self, key: str) -> bool:
         return key in self.values
@@ -130,12 +134,18 @@ class Table:
     def problem(self, key: str | None, text: str) -> None:
         self.document.problem(self.key if key is None else (*self.key, key), f"{self.name}{'.' + key if key else ''} {text}")
 
+    def missing(self, key: str, remedy: str) -> None:
+        """A problem where `key` is not there, unless an unknown key was meant to be it."""
+        if key not in self.values and not any(meant(other, [key]) for other in self.unknown):
+            self.problem(None, f"has no {key}; write {remedy}")
+
     def known(self, keys: Iterable[str], elsewhere: Mapping[str, str] | None = None) -> None:
         """Every other key is a problem, told with the nearest of `keys`, or with where it belongs."""
         keys = list(keys)
         for key in self.values:
             if key in keys:
                 continue
+            self.unknown.append(key)
             where = (elsewhere or {}).get(key)
             hint = f"; {where}" if where else meant(key, keys) or f"; it takes {listed(keys)}"
             self.document.problem((*self.key, key), f'[{self.name}] has no key "{shown(key)}"{hint}')
@@ -256,6 +266,6 @@ def _syntax(text: str, error: Exception) -> tuple[int, str]:
         return number, f"{name} is given twice{f', first on line {before}' if before else ''}; keep one of them"
     if head and re.search(r"=\s*(True|False|TRUE|FALSE|yes|no|on|off)\s*(#.*)?$", line):
         return number, f"is not TOML: {name} takes true or false, in small letters"
-    if what.startswith("Invalid value") and head and re.search(r"=\s*[^\s\"'\[{]", line):
+    if what.startswith(("Invalid value", "Expected newline")) and head and re.search(r"=\s*[^\s\"'\[{]", line):
         return number, f'is not TOML: {name} has a value without quotes; write {name} = "…"'
     return number, f"is not TOML: {what[:1].lower()}{what[1:]}"

@@ -122,8 +122,10 @@ def _model(name: str, table: Table, backends: Mapping[str, BackendSettings], doc
     private = table.flag("private", False)
     found = table.take("routes", list, '[{ backend = "home" }]')
     routes = tuple(route for index, value in enumerate(found or []) if (route := _route(table, index, value, backends)) is not None)
-    if not found and ("routes" not in table or found == []):
-        table.problem("routes" if "routes" in table else None, 'has no routes; write routes = [{ backend = "home", model = "…" }]')
+    example = 'routes = [{ backend = "home", model = "…" }]'
+    table.missing("routes", example)
+    if found == []:
+        table.problem("routes", f"is empty; write {example}")
     clouds = [route.backend for route in routes if route.backend in backends and backends[route.backend].location == "cloud"]
     if private and clouds and len(clouds) == len(routes):
         table.problem("private", 'is true, but every route leads to a backend with location = "cloud"; add a route to a local one')
@@ -141,9 +143,8 @@ def _route(model: Table, index: int, value: Any, backends: Mapping[str, BackendS
     table = Table(model.document, key, value, name=f"{model.name}.routes[{index + 1}]")
     table.known(ROUTE)
     backend = table.text("backend", "home")
-    if "backend" not in table:
-        table.problem(None, 'has no backend; write { backend = "home", … }')
-    elif backend is not None and backend != PILOT and backend not in model.document.table("backends").values:
+    table.missing("backend", '{ backend = "home", … }')
+    if backend is not None and backend != PILOT and backend not in model.document.table("backends").values:
         names = [*backends, PILOT]
         missing = f"; write a [backends.{shown(backend)}] with kind and url, or use pilot"
         hint = meant(backend, names) or (f"; there are {listed(names)}" if backends else missing)

@@ -85,24 +85,29 @@ class Ledger:
         self._connection.close()
 
     def _open(self) -> None:
-        """Connect, and make or rebuild the tables where they are not this version's."""
+        """Connect, and make or rebuild the tables where they are not this version's. Leaves nothing open where it fails."""
         try:
             self._connect()
             if migrations.current(self._connection):
                 return
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in _SPOILT:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _SPOILT:
+                self._connection.close()
                 raise
             with self._alone():
                 self._remove_if_spoilt()
         self._connection.close()
-        with self._alone():  # another process may have done it meanwhile: look again
-            self._connect()
-            if migrations.version(self._connection) == 0:
-                self._connection.execute("PRAGMA journal_mode = WAL").fetchone()
-                migrations.create(self._connection)
-            elif not migrations.current(self._connection):
-                self._fill()
+        try:
+            with self._alone():  # another process may have done it meanwhile: look again
+                self._connect()
+                if migrations.version(self._connection) == 0:
+                    self._connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                    migrations.create(self._connection)
+                elif not migrations.current(self._connection):
+                    self._fill()
+        except (sqlite3.Error, OSError):
+            self._connection.close()
+            raise
 
     def _connect(self) -> None:
         self._path.touch(mode=0o600)

@@ -297,6 +297,8 @@ class Telling:
         if fault is None or fault.at != point:
             return False
         await self._flush()
+        if fault.after_s:
+            await self._silence(fault.after_s)
         if fault.how == "freeze":
             await self._silence(fault.for_s)
             return False

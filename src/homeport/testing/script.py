@@ -36,6 +36,7 @@ class Fault(Struct, frozen=True):
     at: Point | int
     how: How = "close"
     for_s: float | None = None  # "freeze": then the answer goes on
+    after_s: float = 0.0  # silence before it, so that what was sent has been read
     message: str = "EngineCore encountered an issue. See stack trace (above) for the root cause."
 
 

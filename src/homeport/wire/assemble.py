@@ -72,7 +72,9 @@ class Assembly:
             index = piece.get("index", 0)
             choice = self._choices.get(index)
             if choice is None:
-                choice = self._choices[index] = {"index": index, "message": {"role": "assistant", "content": None}} if self._surface is Surface.CHAT else {"index": index, "text": ""}
+                choice = self._choices[index] = (
+                    {"index": index, "message": {"role": "assistant", "content": None}} if self._surface is Surface.CHAT else {"index": index, "text": ""}
+                )
             delta = piece.pop("delta", None)
             if isinstance(delta, dict):
                 if any(value for name, value in delta.items() if name != "role"):

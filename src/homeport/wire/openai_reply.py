@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from homeport.errors import BackendError, BrokeMidStream, CallerError, HomeportError, Refused, TooLong
-from homeport.vocabulary import Usage
+from homeport.vocabulary import NOTHING, Usage
 from homeport.wire import usage as usage_wire
 from homeport.wire.openai_stream import error_kind
 
@@ -34,7 +34,7 @@ class _Choice(Struct):
 class _Whole(Struct):
     model: Any = None
     choices: list[_Choice] | None = None
-    usage: dict[str, Any] | None = None
+    usage: usage_wire.OpenAIUsage | None = None
     error: Any = None
 
 
@@ -54,22 +54,30 @@ def read(body: bytes, asked: str) -> tuple[bytes, Usage, str | None, bool]:
     if whole.error:
         raise BrokeMidStream(f"the backend reported an error ({error_kind(whole.error)})")
     if isinstance(whole.model, str) and whole.model != asked:
-        theirs, ours = _encode(whole.model), _encode(asked)
-        body = body.replace(b'"model":' + theirs, b'"model":' + ours).replace(b'"model": ' + theirs, b'"model": ' + ours)
-    finish, empty = None, False
-    if whole.choices is not None:
-        empty = True
-        for choice in whole.choices:
-            empty = empty and not _says_something(choice)
-        finish = whole.choices[0].finish_reason if whole.choices else None
-    return body, usage_wire.from_openai(whole.usage) if whole.usage else Usage(), finish, empty
+        body = renamed(body, whole.model, asked)
+    choices = whole.choices
+    usage = usage_wire.counted(whole.usage) if whole.usage is not None else NOTHING
+    if not choices:
+        return body, usage, None, choices is not None
+    return body, usage, choices[0].finish_reason, not any(map(_says_something, choices))
+
+
+def renamed(body: bytes, theirs: str, asked: str) -> bytes:
+    """The body with the backend's name for its model replaced; as JSON structure it stands with or without a blank."""
+    theirs_json, ours_json = _encode(theirs), _encode(asked)
+    for gap in (b'"model":', b'"model": '):
+        if gap + theirs_json in body:
+            return body.replace(gap + theirs_json, gap + ours_json, 1)
+    return body
 
 
 def _says_something(choice: _Choice) -> bool:
     message = choice.message
     if message is None:
         return bool(choice.text)
-    return bool(message.content or message.tool_calls or message.reasoning or message.reasoning_content or message.refusal or message.function_call or message.audio)
+    return bool(
+        message.content or message.tool_calls or message.reasoning or message.reasoning_content or message.refusal or message.function_call or message.audio
+    )
 
 
 def model_names(body: bytes) -> list[str]:

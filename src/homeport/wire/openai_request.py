@@ -16,10 +16,14 @@ _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
 class StreamOptions(Struct):
+    """`stream_options`."""
+
     include_usage: bool | None = None
 
 
 class Message(Struct):
+    """One of `messages`."""
+
     role: str
     content: str | list[dict[str, Any]] | None = None
     tool_calls: list[dict[str, Any]] | None = None
@@ -116,23 +120,24 @@ def read(body: bytes, surface: Surface) -> Reading:
         raise Malformed("`model` is empty. Name a model; GET /v1/models lists them.", param="model")
     if surface is Surface.EMBEDDINGS:
         return Reading(fields, seen.model, False, False, _prompt_chars(seen.input), 1)
+    chars, prompts = 0, 1
     if surface is Surface.CHAT:
         if not seen.messages:
             raise Malformed("`messages` is empty. Send at least one message.", param="messages")
-        chars = 0
         for message in seen.messages:
             content = message.content
             chars += len(content) if type(content) is str else _part_chars(content)
-        prompts = 1
     else:
         chars = _prompt_chars(seen.prompt)
-        prompts = len(seen.prompt) if isinstance(seen.prompt, list) and seen.prompt and not isinstance(seen.prompt[0], int) else 1
+        if isinstance(seen.prompt, list) and seen.prompt and not isinstance(seen.prompt[0], int):
+            prompts = len(seen.prompt)
     n = seen.n
     if n is not None and not 1 <= n <= 128:
         raise Malformed(f"`n` is {n}; it must be from 1 to 128.", param="n")
+    if not seen.stream:
+        return Reading(fields, seen.model, False, False, chars, (n or 1) * prompts)
     options = seen.stream_options
-    stream = bool(seen.stream)
-    return Reading(fields, seen.model, stream, stream and options is not None and bool(options.include_usage), chars, (n or 1) * prompts)
+    return Reading(fields, seen.model, True, options is not None and bool(options.include_usage), chars, (n or 1) * prompts)
 
 
 def write(fields: dict[str, Raw], *, model: str, stream: bool, options: dict[str, Any], surface: Surface) -> bytes:
@@ -166,13 +171,14 @@ def _with_usage(given: Raw) -> dict[str, Any]:
 def streamable(fields: dict[str, Raw], surface: Surface) -> bool:
     """Whether a stream carries all that a whole reply to this request would hold."""
     if surface is Surface.CHAT:
-        return "prompt_logprobs" not in fields and "modalities" not in fields and "audio" not in fields
+        return _UNSTREAMED_CHAT.isdisjoint(fields)
     if surface is Surface.COMPLETIONS:
         plain = all(name not in fields or bytes(fields[name]) in off for name, off in _OFF.items())
         return plain and bytes(fields.get("prompt", b'"'))[:1] == b'"'
     return False
 
 
+_UNSTREAMED_CHAT = frozenset({"prompt_logprobs", "modalities", "audio"})
 _OFF = {  # fields of a completion whose answer a stream does not carry, and the values that switch them off
     "echo": (b"null", b"false"),
     "best_of": (b"null", b"1"),

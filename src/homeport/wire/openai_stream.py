@@ -32,7 +32,21 @@ class Stream:
     stream proved whole.
     """
 
-    __slots__ = ("_asked", "_cutter", "_finish_event", "_held", "_needles", "_tail", "_usage_event", "_wants_usage", "begun", "done", "events", "finish", "usage")
+    __slots__ = (
+        "_asked",
+        "_cutter",
+        "_finish_event",
+        "_held",
+        "_needles",
+        "_tail",
+        "_usage_event",
+        "_wants_usage",
+        "begun",
+        "done",
+        "events",
+        "finish",
+        "usage",
+    )
 
     def __init__(self, asked: str, *, wants_usage: bool) -> None:
         self._asked = asked

@@ -71,11 +71,12 @@ def receipt(id: str = "req-1", ts: float = TS, **fields: Any) -> Receipt:
     return msgspec.structs.replace(plain, **fields)
 
 
-def lines(folder: Path) -> list[dict[str, Any]]:
-    """Every whole line of the journal, in order."""
+def lines(folder: Path, runs: set[str] | None = None) -> list[dict[str, Any]]:
+    """Every whole line of the journal, of some runs or of all, in order."""
     found = []
     for file in journal.files(folder):
-        found += [json.loads(line) for line in file.path.read_bytes().split(b"\n")[:-1]]
+        if runs is None or file.run in runs:
+            found += [json.loads(line) for line in file.path.read_bytes().split(b"\n")[:-1]]
     return found
 
 

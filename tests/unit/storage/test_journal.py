@@ -10,6 +10,7 @@ import pytest
 from homeport.errors import HomeportError
 from homeport.storage import journal, locks
 from homeport.storage.journal import Journal
+from homeport.storage.lines import Started, StartedLine, encoded
 from tests.unit.storage.samples import TS, ask, ids, largest_file, lines, receipt, small_disk
 
 
@@ -63,7 +64,7 @@ def test_an_unused_file_goes_and_a_used_one_stays(data_dir: Path) -> None:
     used.started(ask(), TS)
     unused.close()
     used.close()
-    assert [file.run for file in journal.files(data_dir)] == [journal.files(data_dir)[0].run]
+    assert [file.path for file in journal.files(data_dir)] == [used.path]
     assert ids(data_dir, "started") == ["req-1"]
 
 
@@ -134,6 +135,22 @@ def test_a_torn_line_is_never_followed_by_a_new_file(data_dir: Path) -> None:
     book.close()
 
 
+def test_held_lines_cut_short_are_completed_in_the_same_file(data_dir: Path) -> None:
+    line = len(encoded(StartedLine(Started("a0", TS, None, "curl", "openai", "assistant", True, 12))))
+    book = Journal(data_dir, max_bytes=line + 1)
+    book.hold = True
+    for number in range(6):
+        book.started(ask(f"a{number}"), TS)
+    for room in (line + 10, line + 20, 2 * line - 1):
+        with largest_file(room):
+            assert not book.flush()
+            assert len(journal.files(data_dir)) == 1
+    assert book.flush()
+    assert ids(data_dir, "started") == [f"a{number}" for number in range(6)]
+    assert all(file.path.read_bytes().endswith(b"\n") for file in journal.files(data_dir) if file.size)
+    book.close()
+
+
 def test_beyond_the_bounds_asks_are_refused_and_receipts_kept(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "MAX_WAITING_LINES", 10)
     book = Journal(data_dir)
@@ -164,11 +181,11 @@ def test_many_bytes_waiting_are_too_much_too(data_dir: Path, monkeypatch: pytest
 
 
 def test_a_disk_that_is_full_and_gets_room_again(tmp_path: Path) -> None:
-    with small_disk(tmp_path, "64k") as disk:
+    with small_disk(tmp_path, "128k") as disk:
         book = Journal(disk)
         filler = disk / "filler"
         with filler.open("wb", buffering=0) as file:
-            file.write(bytes(40 << 10))
+            file.write(bytes(100 << 10))
         for number in range(100):
             book.started(ask(f"a{number}"), TS)
             book.settled(receipt(f"a{number}"))

@@ -32,5 +32,5 @@ def routes(model: dict[str, Any]) -> str:
     parts = []
     for route in model.get("routes") or []:
         name = route.get("model")
-        parts.append(f"{route.get('backend')} ({name})" if name and name != model.get("name") else str(route.get("backend")))
+        parts.append(f"{route.get('backend')} ({name})" if name and name not in (model.get("name"), route.get("backend")) else str(route.get("backend")))
     return ", then ".join(parts) or "-"

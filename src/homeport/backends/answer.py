@@ -1,0 +1,219 @@
+"""One answer on its way from a backend: its head, its body as it comes, and the clocks that watch it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple, Protocol
+
+from homeport.backends.deadlines import Deadlines
+from homeport.errors import BackendError, BrokeMidStream, Stalled
+from homeport.runner import Signal
+
+HIGH_WATER = 256 * 1024  # bytes unread by the journey at which the backend is made to wait
+LINGER_S = 1.0  # how long a terminal event may be ahead of the end of its body
+
+
+class Wire(Protocol):
+    """The connection an answer comes over."""
+
+    def send(self, request: bytes, answer: Answer) -> None:
+        """Send one request; `answer` gets what comes back."""
+
+    def release(self, *, reusable: bool) -> None:
+        """The answer is done with."""
+
+    def pause(self) -> None:
+        """Read no more for now."""
+
+    def resume(self) -> None:
+        """Read on."""
+
+
+class Source(Protocol):
+    """Where connections come from."""
+
+    def take(self) -> Wire | None:
+        """An idle connection still good to use, or None."""
+
+    async def connect(self) -> Wire:
+        """A new connection; needs a task to run in. Raises Unreachable."""
+
+
+class Clocks(NamedTuple):
+    """How long an answer may take, in seconds: to its first token, between two tokens, in all."""
+
+    first_token_s: float
+    idle_s: float
+    total_s: float
+
+
+class ClosedUnanswered(BrokeMidStream):
+    """The connection closed before any byte of the answer; on a kept connection it was probably stale."""
+
+
+class Answer(Signal):
+    """One answer on its way (port Upstream): its head, then `read` after `read` until None, or all of it by `whole`."""
+
+    __slots__ = (
+        "_clocks",
+        "_connection",
+        "_deadlines",
+        "_lingers",
+        "_opening",
+        "_parts",
+        "_pending",
+        "_pool",
+        "_request",
+        "_stale",
+        "_total_at",
+        "_unbounded",
+        "deadline",
+        "ended",
+        "error",
+        "headed",
+        "headers",
+        "phase",
+        "started",
+        "status",
+    )
+
+    def __init__(self, pool: Source, request: bytes, clocks: Clocks, deadlines: Deadlines) -> None:
+        """Send `request` over a kept connection of the pool, else over a new one."""
+        self._waiter = None
+        self._fired = False
+        self._pool = pool
+        self._request = request
+        self._clocks = clocks
+        self._deadlines = deadlines
+        self._parts: list[bytes] = []
+        self._pending = 0
+        self._lingers = self._unbounded = False
+        self._opening: asyncio.Task[None] | None = None
+        self.phase = ""
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
+        self.headed = False  # the head is complete
+        self.started = False  # any byte of the answer came
+        self.ended = False
+        self.error: BackendError | None = None
+        self._total_at = deadlines.now + clocks.total_s
+        self._connection = connection = pool.take()
+        self._stale = connection is not None  # it may be: the backend can have closed it while it lay idle
+        if connection is not None:
+            self.deadline = min(deadlines.now + clocks.first_token_s, self._total_at)
+            connection.send(request, self)
+        else:
+            self.deadline = self._total_at
+            self._open()
+        deadlines.add(self)
+
+    async def head(self) -> None:
+        """Wait for the status and the headers. Raises BackendError."""
+        while not self.headed:
+            if self.error is not None:
+                raise self.error
+            await self
+
+    async def read(self) -> bytes | None:
+        """The next bytes, all that have arrived; None at the proper end. Raises BrokeMidStream or Stalled."""
+        parts = self._parts
+        while not parts:
+            if self.error is not None:
+                raise self.error
+            if self.ended:
+                return None
+            await self
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        if self._pending > HIGH_WATER and self._connection is not None:
+            self.progress()
+            self._connection.resume()
+        self._pending = 0
+        return data
+
+    async def whole(self) -> bytes:
+        """All of the body. There are no tokens to watch, so only the total clock counts. Raises BrokeMidStream or Stalled."""
+        if not self.ended:
+            self.deadline = self._total_at
+            self._unbounded = True
+            if self._pending > HIGH_WATER and self._connection is not None:
+                self._connection.resume()
+            while not self.ended:
+                if self.error is not None:
+                    raise self.error
+                await self
+        parts = self._parts
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def progress(self) -> None:
+        """A token came: from here on the idle clock counts."""
+        self.phase = "idle"
+        self.deadline = min(self._deadlines.now + self._clocks.idle_s, self._total_at)
+
+    def close(self) -> None:
+        """Done with it: to the pool after the proper end, else the connection is closed at once."""
+        connection, self._connection = self._connection, None
+        self._deadlines.discard(self)
+        if connection is not None:
+            connection.release(reusable=self.ended)
+        elif self._opening is not None:
+            self._opening.cancel()
+
+    def finish(self) -> None:
+        """Its terminal event came, so it is done with; the end of its framing may follow within LINGER_S, then the connection is kept."""
+        if self.ended or self.error is not None or self._connection is None:
+            self.close()
+        else:
+            self._lingers = True
+            self.deadline = self._deadlines.now + LINGER_S
+
+    def expire(self) -> None:
+        """A clock ran out (Deadlines)."""
+        self.deadline = float("inf")
+        clocks = self._clocks
+        if self._deadlines.now >= self._total_at:
+            why = f"not done within {clocks.total_s:g} s"
+        else:
+            why = f"no token for {clocks.idle_s:g} s" if self.phase == "idle" else f"no first token within {clocks.first_token_s:g} s"
+        self.fail(Stalled(why))
+
+    def fail(self, error: BackendError) -> None:
+        """It will not come. A kept connection that was closed before any answer is tried once more, on a new one."""
+        if self._stale and isinstance(error, ClosedUnanswered):
+            self._stale = False
+            self._connection = None
+            self._open()
+        elif self.error is None and not self.ended:
+            self.error = error
+            if self._lingers:
+                self.close()
+            else:
+                self.fire()
+
+    def arrived(self, parts: list[bytes], ended: bool) -> None:
+        """What one read of the socket held."""
+        self.ended = ended
+        if self._lingers:
+            self.close()
+            return
+        if parts:
+            self._parts += parts
+            self._pending += len(parts[0]) if len(parts) == 1 else sum(map(len, parts))
+            if self._pending > HIGH_WATER and not self._unbounded and self._connection is not None:
+                self.deadline = self._total_at  # we are the ones who wait now
+                self._connection.pause()
+        self.fire()
+
+    def _open(self) -> None:
+        self._opening = asyncio.ensure_future(self._connect())
+
+    async def _connect(self) -> None:
+        try:
+            connection = await self._pool.connect()
+        except BackendError as error:
+            self.fail(error)
+            return
+        self._opening = None
+        self._connection = connection
+        self.deadline = min(self._deadlines.now + self._clocks.first_token_s, self._total_at)
+        connection.send(self._request, self)

@@ -1,0 +1,101 @@
+"""Connections to one backend, made when needed and kept alive between answers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from homeport.backends.connection import After, Connection
+from homeport.backends.deadlines import Deadlines
+from homeport.errors import Unreachable
+
+IDLE_S = 4.0  # an idle connection older than this is not used again: uvicorn, and so vLLM, closes after 5 s
+
+
+class Endpoint(Protocol):
+    """Where a backend listens, and whether it is ready: a fixed address, or an engine of ours."""
+
+    url: str
+    key: str | None
+    state: str
+    reason: str
+    since: float
+
+    async def ready(self, timeout_s: float) -> None:
+        """Wait until it can be asked. Raises Unreachable."""
+
+
+class Pool:
+    """Connections to one endpoint, kept alive between answers; the last used is the first to be used again."""
+
+    def __init__(self, endpoint: Endpoint, deadlines: Deadlines, after: After, *, connect_timeout_s: float, ready_timeout_s: float) -> None:
+        self._endpoint = endpoint
+        self.after = after
+        self.open: set[Connection] = set()
+        self._deadlines = deadlines
+        self._connect_timeout_s = connect_timeout_s
+        self._ready_timeout_s = ready_timeout_s
+        self._idle: list[Connection] = []
+        self._ssl: ssl.SSLContext | None = None
+        self._aim()
+
+    def _aim(self) -> None:
+        """Read the endpoint's address; an engine has another one after a restart."""
+        parts = urlsplit(self._endpoint.url)
+        self.url = self._endpoint.url
+        self.host = parts.hostname or ""
+        self.port = parts.port or (443 if parts.scheme == "https" else 80)
+        self.netloc = parts.netloc.rpartition("@")[2]
+        self.prefix = parts.path.rstrip("/")
+        if parts.scheme == "https":
+            self._ssl = self._ssl or ssl.create_default_context()
+
+    def take(self) -> Connection | None:
+        """An idle connection still good to use, or None."""
+        oldest = self._deadlines.now - IDLE_S
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable and connection.idle_since > oldest:
+                return connection
+            connection.abort()
+        return None
+
+    def keep(self, connection: Connection) -> None:
+        connection.idle_since = self._deadlines.now
+        self._idle.append(connection)
+
+    def forget(self, connection: Connection) -> None:
+        self.open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    async def connect(self) -> Connection:
+        """A new connection; needs a task to run in. Raises Unreachable, saying why."""
+        if self._endpoint.state != "healthy":
+            await self._endpoint.ready(self._ready_timeout_s)
+            self._aim()
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(self), self.host, self.port, ssl=self._ssl, server_hostname=self.host if self._ssl else None
+                )
+                return connection
+        except TimeoutError:
+            raise Unreachable(f"no connection within {self._connect_timeout_s:g} s") from None
+        except ConnectionRefusedError:
+            raise Unreachable("connection refused") from None
+        except ssl.SSLCertVerificationError as error:
+            raise Unreachable(f"its TLS certificate is not trusted: {error.verify_message}") from None
+        except socket.gaierror:
+            raise Unreachable(f"no such host: {self.host}") from None
+        except OSError as error:
+            raise Unreachable(f"no connection: {error.strerror or type(error).__name__}") from None
+
+    def close(self) -> None:
+        """Close every connection, idle or not."""
+        for connection in list(self.open):
+            connection.abort()
