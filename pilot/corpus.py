@@ -49,12 +49,13 @@ def _weighted(found: list[Family]) -> list[float]:
 
 
 _WEIGHTS = _weighted(FAMILIES)
+_EVERYDAY_WEIGHTS = [3 * weight if place < 32 else weight for place, weight in enumerate(_WEIGHTS)]
 
 
-def talk(rng: random.Random, *, held: bool = False) -> Exchange:
+def talk(rng: random.Random, *, held: bool = False, weights: list[float] = _WEIGHTS) -> Exchange:
     """One exchange of talk.txt; `held` draws from the phrasings that training never sees."""
     pool = [family for family in FAMILIES if family.held] if held else FAMILIES
-    family = rng.choice(pool) if held else rng.choices(pool, _WEIGHTS)[0]
+    family = rng.choice(pool) if held else rng.choices(pool, weights)[0]
     bound: dict[str, str] = {}
     asked = filled(rng.choice(family.held if held else family.asked), rng, bound)
     return typed(asked, rng), filled(rng.choice(family.replies), rng, bound)
@@ -284,32 +285,31 @@ def unknown(rng: random.Random) -> Exchange:
     return typed(asked, rng), rng.choice(UNKNOWN["reply"])
 
 
-_MIX: tuple[tuple[Callable[[random.Random], Exchange], float], ...] = (
-    (talk, 0.46),
-    (topic, 0.17),
-    (unknown, 0.10),
-    (echo, 0.08),
-    (lookup, 0.08),
-    (listed, 0.05),
-    (count, 0.03),
-    (sums, 0.03),
-)
+_KINDS: tuple[Callable[[random.Random], Exchange], ...] = (talk, topic, unknown, echo, lookup, listed, count, sums)
+_SHARES = (0.46, 0.17, 0.10, 0.08, 0.08, 0.05, 0.03, 0.03)
+_EVERYDAY = (0.62, 0.12, 0.05, 0.05, 0.06, 0.04, 0.03, 0.03)  # the last stage: what people write most
 
 
 def exchange(rng: random.Random) -> Exchange:
     """One question and its answer, of any kind."""
-    return rng.choices([kind for kind, _ in _MIX], [share for _, share in _MIX])[0](rng)
+    return rng.choices(_KINDS, _SHARES)[0](rng)
+
+
+def everyday_exchange(rng: random.Random) -> Exchange:
+    """One question and its answer; greetings, thanks and the like, which open talk.txt, come three times as often."""
+    kind = rng.choices(_KINDS, _EVERYDAY)[0]
+    return talk(rng, weights=_EVERYDAY_WEIGHTS) if kind is talk else kind(rng)
 
 
 def _opening(rng: random.Random) -> list[Part]:
     return [("system", filled(rng.choice(_SYSTEM), rng), "no")] if rng.random() < 0.3 else []
 
 
-def chat(rng: random.Random) -> list[Part]:
+def chat(rng: random.Random, one: Callable[[random.Random], Exchange] = exchange) -> list[Part]:
     """A conversation of one to four exchanges."""
     parts = _opening(rng)
     for _ in range(rng.choice((1, 1, 1, 1, 2, 2, 3, 4))):
-        asked, reply = exchange(rng)
+        asked, reply = one(rng)
         parts += [("user", asked, "no"), ("assistant", reply, "all")]
     return parts
 
@@ -343,6 +343,12 @@ def tooled(rng: random.Random) -> list[Part]:
 def document(rng: random.Random) -> list[Part]:
     """One document of the training mix."""
     return rng.choices((chat, data, prose, tooled), (0.66, 0.17, 0.13, 0.04))[0](rng)
+
+
+def everyday(rng: random.Random) -> list[Part]:
+    """One document of the last stage: mostly chat."""
+    kind = rng.choices((chat, data, prose, tooled), (0.82, 0.08, 0.07, 0.03))[0]
+    return chat(rng, everyday_exchange) if kind is chat else kind(rng)
 
 
 def held_out(rng: random.Random) -> list[Part]:

@@ -17,7 +17,7 @@ import tokens
 HERE = Path(__file__).parent
 TARGET = HERE.parent / "src" / "homeport" / "pilot" / "pilot.gguf"
 _DESCRIPTION = "The small model bundled with Homeport: short answers, simple chat, simple JSON. Trained from scratch on its own synthetic text."
-_SAMPLING = {"temp": 0.4, "top_p": 0.9, "min_p": 0.05}
+_SAMPLING = {"temp": 0.3, "top_p": 0.9, "min_p": 0.2}
 _LAYER = {"q": "attn_q", "k": "attn_k", "v": "attn_v", "o": "attn_output", "gate": "ffn_gate", "up": "ffn_up", "down": "ffn_down"}
 
 

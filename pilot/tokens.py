@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -59,14 +59,16 @@ def encoded(parts: list[corpus.Part], tokenizer: Tokenizer) -> tuple[list[int], 
     return ids, counted
 
 
-def rows(tokenizer: Tokenizer, rng: random.Random, length: int, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def rows(
+    tokenizer: Tokenizer, rng: random.Random, length: int, batch: int, draw: Callable[[random.Random], list[corpus.Part]] = corpus.document
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Endless batches of packed documents: ids and weights, each (batch, length + 1)."""
     ids: list[int] = []
     counted: list[float] = []
     need = batch * (length + 1)
     while True:
         while len(ids) < need:
-            more, weights = encoded(corpus.document(rng), tokenizer)
+            more, weights = encoded(draw(rng), tokenizer)
             ids += more
             counted += weights
         yield np.array(ids[:need], np.int32).reshape(batch, -1), np.array(counted[:need], np.float32).reshape(batch, -1)

@@ -33,13 +33,19 @@ _DECAY = 0.05
 class Stage:
     """One part of the training: which rows, how many steps, of what size."""
 
-    name: str  # "copy" "find" "mix"
+    name: str  # "copy" "find" "mix" "talk"
     steps: int
     length: int
     batch: int
 
 
-STAGES = (Stage("copy", 350, 64, 32), Stage("find", 200, 64, 32), Stage("mix", 3100, 128, 16), Stage("mix", 100, 768, 4))
+STAGES = (
+    Stage("copy", 350, 64, 32),
+    Stage("find", 200, 64, 32),
+    Stage("mix", 2600, 128, 16),
+    Stage("mix", 60, 768, 4),
+    Stage("talk", 200, 128, 16),
+)
 PEAK, FLOOR, WARM = 3e-3, 1e-4, 60
 
 
@@ -76,8 +82,9 @@ def measured(weights: Any, rows: Any, counted: Any, shape: model.Shape) -> Any:
 
 def _rows(stage: Stage, number: int, skip: int, tokenizer: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     size = tokenizer.get_vocab_size()
-    if stage.name == "mix":
-        found = tokens.rows(tokenizer, random.Random(SEED + number + 1000 * skip), stage.length, stage.batch)
+    if stage.name in ("mix", "talk"):
+        draw = corpus.document if stage.name == "mix" else corpus.everyday
+        found = tokens.rows(tokenizer, random.Random(SEED + number + 1000 * skip), stage.length, stage.batch, draw)
         while True:
             yield next(found)
     rng = np.random.default_rng(SEED + number + 1000 * skip)

@@ -16,6 +16,8 @@ from homeport.backends import discovery
 from homeport.backends.catalogue import Catalogue
 from homeport.backends.deadlines import Deadlines
 from homeport.backends.http import FixedEndpoint, HttpBackend
+from homeport.backends.pacing import Pacing
+from homeport.backends.pool import Shared
 from homeport.errors import BadSettings, HomeportError
 from homeport.front.protocol import Front, Live
 from homeport.journey.accept import Accept, credential
@@ -69,6 +71,7 @@ class App:
         self._commit = GroupCommit(self._journal)
         self._keeper = LedgerKeeper(settings.server.data)
         self._deadlines = Deadlines()
+        self._shared = Shared(self._deadlines, Pacing(), self._commit.after)
         self._engines: list[Engine] = []
         self._backends = {backend.name: self._backend(backend) for backend in self._told()}
         self._catalogue = Catalogue(settings)
@@ -139,13 +142,11 @@ class App:
         self._commit.flush()
         self._keeper.stop()
         self._journal.close()
-        ledger = Ledger(self.settings.server.data)
         try:
-            ledger.catch_up(LAST_ROWS)
+            with contextlib.closing(Ledger(self.settings.server.data)) as ledger:
+                ledger.catch_up(LAST_ROWS)
         except HomeportError as error:
             log.warning("the ledger was not brought up to date: %s", error)
-        finally:
-            ledger.close()
 
     # what the front needs (front.protocol.Gateway, front.asgi.Gateway)
 
@@ -206,7 +207,7 @@ class App:
     def _backend(self, settings: BackendSettings) -> HttpBackend:
         if settings.kind == "openai":
             assert settings.url is not None
-            return HttpBackend(settings, FixedEndpoint(settings.url, settings.api_key), self._deadlines, self._commit.after, discovered=self.settings.discover)
+            return HttpBackend(settings, FixedEndpoint(settings.url, settings.api_key), self._shared, discovered=self.settings.discover)
         from homeport.backends.engine import Engine  # loaded only where there is one
 
         engine = Engine(
@@ -217,7 +218,7 @@ class App:
             log=self.settings.server.data / f"engine-{settings.name}.log",
         )
         self._engines.append(engine)
-        backend = HttpBackend(settings, engine, self._deadlines, self._commit.after)
+        backend = HttpBackend(settings, engine, self._shared)
         backend.models = [settings.name]
         return backend
 

@@ -139,12 +139,12 @@ class Journals(RuleBasedStateMachine):
 
     # the readers
 
-    @rule(limit=st.one_of(st.none(), st.integers(1, 3)), all=st.booleans())
-    def catch_up(self, limit: int | None, all: bool) -> None:
-        while (made := self.ledger.catch_up(limit)) == limit and all:
+    @rule(limit=st.one_of(st.none(), st.integers(1, 3)), whole=st.booleans())
+    def catch_up(self, limit: int | None, whole: bool) -> None:
+        while (made := self.ledger.catch_up(limit)) == limit and whole:
             pass
         assert limit is None or made <= limit
-        if limit is None or all:
+        if limit is None or whole:
             self.same_as_the_journal()
 
     @rule()
@@ -223,10 +223,10 @@ def test_kill_9_loses_no_line(data_dir: Path) -> None:
     started: list[str] = []
     settled: set[str] = set()
     with closing(Ledger(data_dir)) as ledger:
-        for round in range(10):
+        for turn in range(10):
             with subprocess.Popen([sys.executable, "-c", WRITER, str(data_dir)], cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True) as writer:
                 assert writer.stdout is not None
-                said = [writer.stdout.readline() for _ in range(100 + 37 * round)]
+                said = [writer.stdout.readline() for _ in range(100 + 37 * turn)]
                 ledger.catch_up(50)
                 writer.kill()
                 said += writer.stdout.read().splitlines()

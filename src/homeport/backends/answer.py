@@ -67,12 +67,12 @@ class Answer(Signal):
         "_stale",
         "_total_at",
         "_unbounded",
+        "begun",
         "deadline",
         "ended",
         "error",
         "headed",
         "headers",
-        "phase",
         "started",
         "status",
     )
@@ -89,7 +89,7 @@ class Answer(Signal):
         self._pending = 0
         self._lingers = self._unbounded = False
         self._opening: asyncio.Task[None] | None = None
-        self.phase = ""
+        self.begun = False  # a token came
         self.status = 0
         self.headers: dict[bytes, bytes] = {}
         self.headed = False  # the head is complete
@@ -135,7 +135,7 @@ class Answer(Signal):
         """All of the body. There are no tokens to watch, so only the total clock counts. Raises BrokeMidStream or Stalled."""
         if not self.ended:
             self.deadline = self._total_at
-            self._unbounded = True
+            self._unbounded = self.begun = True
             if self._pending > HIGH_WATER and self._connection is not None:
                 self._connection.resume()
             while not self.ended:
@@ -147,7 +147,7 @@ class Answer(Signal):
 
     def progress(self) -> None:
         """A token came: from here on the idle clock counts."""
-        self.phase = "idle"
+        self.begun = True
         self.deadline = min(self._deadlines.now + self._clocks.idle_s, self._total_at)
 
     def close(self) -> None:
@@ -174,7 +174,7 @@ class Answer(Signal):
         if self._deadlines.now >= self._total_at:
             why = f"not done within {clocks.total_s:g} s"
         else:
-            why = f"no token for {clocks.idle_s:g} s" if self.phase == "idle" else f"no first token within {clocks.first_token_s:g} s"
+            why = f"no token for {clocks.idle_s:g} s" if self.begun else f"no first token within {clocks.first_token_s:g} s"
         self.fail(Stalled(why))
 
     def fail(self, error: BackendError) -> None:

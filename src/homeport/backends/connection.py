@@ -13,6 +13,7 @@ from typing import Protocol, cast
 import httptools
 
 from homeport.backends.answer import Answer, ClosedUnanswered
+from homeport.backends.pacing import FAST_S, Pacing
 from homeport.errors import BrokeMidStream
 
 MAX_HEAD = 64 * 1024  # bytes of response head
@@ -26,6 +27,7 @@ class Keeper(Protocol):
 
     open: set[Connection]
     after: After
+    pacing: Pacing
 
     def keep(self, connection: Connection) -> None:
         """It is idle, and good for another answer."""
@@ -37,7 +39,21 @@ class Keeper(Protocol):
 class Connection(asyncio.Protocol):
     """One socket to a backend."""
 
-    __slots__ = ("_answer", "_ended", "_head_bytes", "_keep_alive", "_parser", "_parts", "_pool", "_transport", "idle_since")
+    __slots__ = (
+        "_answer",
+        "_ended",
+        "_head_bytes",
+        "_keep_alive",
+        "_last_read",
+        "_parser",
+        "_parts",
+        "_paused",
+        "_pool",
+        "_resting",
+        "_stopped",
+        "_transport",
+        "idle_since",
+    )
 
     def __init__(self, pool: Keeper) -> None:
         self._pool = pool
@@ -48,6 +64,8 @@ class Connection(asyncio.Protocol):
         self._ended = False
         self._keep_alive = False
         self._head_bytes = 0
+        self._last_read = 0.0
+        self._resting = self._paused = self._stopped = False
         self.idle_since = 0.0
 
     def send(self, request: bytes, answer: Answer) -> None:
@@ -74,12 +92,12 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def pause(self) -> None:
-        if self._transport is not None:
-            self._transport.pause_reading()
+        self._paused = True
+        self._read_or_not()
 
     def resume(self) -> None:
-        if self._transport is not None:
-            self._transport.resume_reading()
+        self._paused = False
+        self._read_or_not()
 
     @property
     def usable(self) -> bool:
@@ -112,6 +130,33 @@ class Connection(asyncio.Protocol):
         if parts or ended or answer.headed:
             self._parts, self._ended = [], False
             answer.arrived(parts, ended)
+            if self._answer is answer and not ended and answer.begun:
+                self._pace()
+
+    def _pace(self) -> None:
+        """A fast stream rests for a moment after each read."""
+        pacing = self._pool.pacing
+        now = pacing.now()
+        if now - self._last_read < FAST_S and not self._paused:
+            self._resting = True
+            self._read_or_not()
+            pacing.rest(self)
+        self._last_read = now
+
+    def rested(self) -> None:
+        """The moment is over (Pacing)."""
+        self._resting = False
+        self._read_or_not()
+
+    def _read_or_not(self) -> None:
+        """Read while nobody wants this connection to wait."""
+        transport, wait = self._transport, self._resting or self._paused
+        if transport is not None and wait != self._stopped and not transport.is_closing():
+            self._stopped = wait
+            if wait:
+                transport.pause_reading()
+            else:
+                transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._pool.forget(self)

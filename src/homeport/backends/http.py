@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 
 from homeport.backends.answer import Answer, Clocks
-from homeport.backends.connection import After
-from homeport.backends.deadlines import Deadlines
 from homeport.backends.leases import Lease, Leases
-from homeport.backends.pool import Endpoint, Pool
+from homeport.backends.pool import Endpoint, Pool, Shared
 from homeport.errors import BackendError, Refused
 from homeport.runner import drive
 from homeport.settings import BackendSettings
@@ -37,7 +35,7 @@ class FixedEndpoint:
 class HttpBackend:
     """One backend (port Backend): its places, its connections, and how it is asked."""
 
-    def __init__(self, settings: BackendSettings, endpoint: Endpoint, deadlines: Deadlines, after: After, *, discovered: bool = False) -> None:
+    def __init__(self, settings: BackendSettings, endpoint: Endpoint, shared: Shared, *, discovered: bool = False) -> None:
         self._discovered = discovered  # nobody named it: it is served only while it answers
         self._unreachable = ""  # why the last probe failed
         self._since = endpoint.since
@@ -47,8 +45,7 @@ class HttpBackend:
         self.location = settings.location
         self.models: list[str] = []
         self._endpoint = endpoint
-        self._deadlines = deadlines
-        self._after = after
+        self._shared = shared
         self._leases = Leases(settings.max_in_flight, settings.queue, settings.queue_timeout_s)
         self._stream_clocks = Clocks(settings.first_token_timeout_s, settings.idle_timeout_s, settings.total_timeout_s)
         self._whole_clocks = Clocks(settings.total_timeout_s, settings.total_timeout_s, settings.total_timeout_s)
@@ -93,7 +90,7 @@ class HttpBackend:
         body = openai_request.write(ask.fields, model=route.model, stream=stream, options=route.options, surface=ask.surface)
         trace = b"traceparent: " + ask.trace + b"\r\n" if ask.trace else b""
         request = b"%b%bcontent-length: %d\r\n\r\n%b" % (self._heads[ask.surface], trace, len(body), body)
-        return Answer(pool, request, self._stream_clocks if stream else self._whole_clocks, self._deadlines)
+        return Answer(pool, request, self._stream_clocks if stream else self._whole_clocks, self._shared.deadlines)
 
     async def probe(self) -> None:
         """Ask, for free, which models it serves, and note whether it answers at all."""
@@ -111,7 +108,7 @@ class HttpBackend:
         key = self._endpoint.key
         authorization = f"authorization: Bearer {key}\r\n" if key else ""
         request = f"GET {pool.prefix}/v1/models HTTP/1.1\r\nhost: {pool.netloc}\r\n{authorization}accept: application/json\r\n\r\n"
-        answer = Answer(pool, request.encode("latin-1"), Clocks(PROBE_TIMEOUT_S, PROBE_TIMEOUT_S, PROBE_TIMEOUT_S), self._deadlines)
+        answer = Answer(pool, request.encode("latin-1"), Clocks(PROBE_TIMEOUT_S, PROBE_TIMEOUT_S, PROBE_TIMEOUT_S), self._shared.deadlines)
         try:
             await answer.head()
             body = b""
@@ -146,9 +143,7 @@ class HttpBackend:
         if self._pool is not None:
             self._pool.close()
         endpoint = self._endpoint
-        pool = self._pool = Pool(
-            endpoint, self._deadlines, self._after, connect_timeout_s=self.settings.connect_timeout_s, ready_timeout_s=self.settings.first_token_timeout_s
-        )
+        pool = self._pool = Pool(endpoint, self._shared, connect_timeout_s=self.settings.connect_timeout_s, ready_timeout_s=self.settings.first_token_timeout_s)
         authorization = f"authorization: Bearer {endpoint.key}\r\n" if endpoint.key else ""
         for surface in Surface:
             lines = (

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from homeport.backends.connection import After, Connection
 from homeport.backends.deadlines import Deadlines
+from homeport.backends.pacing import Pacing
 from homeport.errors import Unreachable
 
 IDLE_S = 4.0  # an idle connection older than this is not used again: uvicorn, and so vLLM, closes after 5 s
@@ -28,14 +29,23 @@ class Endpoint(Protocol):
         """Wait until it can be asked. Raises Unreachable."""
 
 
+class Shared(NamedTuple):
+    """What all backends of a gateway have in common."""
+
+    deadlines: Deadlines
+    pacing: Pacing
+    after: After
+
+
 class Pool:
     """Connections to one endpoint, kept alive between answers; the last used is the first to be used again."""
 
-    def __init__(self, endpoint: Endpoint, deadlines: Deadlines, after: After, *, connect_timeout_s: float, ready_timeout_s: float) -> None:
+    def __init__(self, endpoint: Endpoint, shared: Shared, *, connect_timeout_s: float, ready_timeout_s: float) -> None:
         self._endpoint = endpoint
-        self.after = after
         self.open: set[Connection] = set()
-        self._deadlines = deadlines
+        self.after = shared.after
+        self.pacing = shared.pacing
+        self._deadlines = shared.deadlines
         self._connect_timeout_s = connect_timeout_s
         self._ready_timeout_s = ready_timeout_s
         self._idle: list[Connection] = []

@@ -2,6 +2,7 @@
 
 A write costs more than the line it writes. Under load many Asks start and settle in one turn of the loop; what they
 may send only once it is on record (the request to a backend, the last bytes of an answer) waits for the turn's end.
+With few Asks under way there is nothing to wait for, so their lines are written at once.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from collections.abc import Callable
 from homeport.storage.journal import Journal
 from homeport.vocabulary import Ask, Receipt
 
+FEW = 4  # Asks under way up to which nothing is gained by waiting
+
 
 class GroupCommit:
     """Fulfils ports.Store for the event loop that runs it."""
 
-    __slots__ = ("_journal", "_loop", "_pending", "_waiting")
+    __slots__ = ("_journal", "_loop", "_pending", "_under_way", "_waiting")
 
     def __init__(self, journal: Journal) -> None:
         journal.hold = True
@@ -24,6 +27,7 @@ class GroupCommit:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: list[tuple[Callable[[bytes], object], bytes]] = []
         self._pending = False
+        self._under_way: set[str] = set()  # started and not settled
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """The loop whose turns count."""
@@ -31,16 +35,22 @@ class GroupCommit:
 
     def started(self, ask: Ask, ts: float, key: str | None) -> None:
         self._journal.started(ask, ts, key)
+        self._under_way.add(ask.id)
         if not self._pending:
             self._schedule()
 
     def settled(self, receipt: Receipt) -> None:
         self._journal.settled(receipt)
+        self._under_way.discard(receipt.id)
         if not self._pending:
             self._schedule()
 
     def after(self, send: Callable[[bytes], object], data: bytes) -> None:
         """Call `send(data)` once everything recorded so far is on file, in the order of these calls."""
+        if len(self._under_way) <= FEW and not self._waiting:
+            self._journal.flush()
+            send(data)
+            return
         self._waiting.append((send, data))
         if not self._pending:
             self._schedule()

@@ -1,4 +1,4 @@
-"""The ledger's tables. The ledger is a view of the journal, so a new layout is a new VERSION and a rebuild, never an ALTER."""
+"""The ledger's tables; the ledger is a view of the journal, so a new layout is a new VERSION and a rebuild, never an ALTER."""
 
 from __future__ import annotations
 

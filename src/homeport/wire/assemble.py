@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -10,10 +11,76 @@ from homeport.errors import BrokeMidStream
 from homeport.vocabulary import Surface, Usage
 from homeport.wire import usage as usage_wire
 from homeport.wire.openai_stream import error_kind
-from homeport.wire.sse import EventCutter, payload, split
+from homeport.wire.sse import EventCutter, payload
 
 _decoder = msgspec.json.Decoder()
 _encode = msgspec.json.Encoder().encode
+_TEXT = {"content": re.compile(rb'"content": ?"'), "text": re.compile(rb'"text": ?"')}
+
+
+class Run:
+    """A run of events that are alike but for their text, as all but a few of an answer are.
+
+    Engines write every content chunk of an answer from one mould: the same bytes before the text and after it. So once
+    one event was decoded, those like it need no decoding: what stands between is the text, as JSON has it, as long as
+    it holds no quote and does not end in a backslash.
+    """
+
+    __slots__ = ("_after", "_before", "_between", "_texts", "events", "field", "index")
+
+    def __init__(self, before: bytes, after: bytes, field: str, index: int) -> None:
+        self._before = before
+        self._after = after
+        self._between = after + before
+        self._texts: list[bytes] = []
+        self.events = 0
+        self.field = field  # "content" or "text"
+        self.index = index  # of the choice
+
+    @classmethod
+    def like(cls, event: bytes, chunk: dict[str, Any]) -> Run | None:
+        """The mould of a decoded event, where it has one text and nothing else that adds up."""
+        choices = chunk.get("choices")
+        if not isinstance(choices, list) or len(choices) != 1 or chunk.get("usage"):
+            return None
+        choice = choices[0]
+        delta = choice.get("delta")
+        field, holder = ("content", delta) if isinstance(delta, dict) else ("text", choice)
+        rest = [value for name, value in choice.items() if name not in ("delta", "index", "text")]
+        text = holder.get(field)
+        if not isinstance(text, str) or not text or any(value is not None for value in rest) or (holder is delta and len(delta) > 1):
+            return None
+        match = _TEXT[field].search(event)
+        if match is None or event.count(match.group()) > 1:
+            return None
+        end = event.find(b'"', match.end())
+        if end < 0 or event[match.end() : end] != _encode(text)[1:-1]:
+            return None
+        return cls(event[: match.end()], event[end:], field, choice.get("index", 0))
+
+    def take(self, data: bytes, at: int) -> int:
+        """Take the events from `at` on that are alike; where the first that is not begins."""
+        if not data.startswith(self._before, at):
+            return at
+        last = data.rfind(self._after, at)
+        if last < 0:
+            return at
+        texts = data[at + len(self._before) : last].split(self._between)
+        for number, text in enumerate(texts):
+            if b'"' in text or text.endswith(b"\\"):
+                texts = texts[:number]
+                break
+        if not texts:
+            return at
+        self._texts += texts
+        self.events += len(texts)
+        return at + sum(map(len, texts)) + len(texts) * len(self._between)
+
+    def text(self) -> str:
+        """All that was taken, decoded; a character that was split over two events is whole again."""
+        decoded = _decoder.decode(b'"' + b"".join(self._texts) + b'"')
+        assert isinstance(decoded, str)
+        return decoded
 
 
 class Assembly:
@@ -23,7 +90,7 @@ class Assembly:
     else is set. So a field this code never heard of survives.
     """
 
-    __slots__ = ("_asked", "_choices", "_cutter", "_surface", "_template", "_top", "done", "events", "usage")
+    __slots__ = ("_asked", "_choices", "_cutter", "_events", "_run", "_surface", "_top", "done", "usage")
 
     def __init__(self, asked: str, surface: Surface) -> None:
         self._asked = asked
@@ -31,32 +98,56 @@ class Assembly:
         self._cutter = EventCutter()
         self._top: dict[str, Any] = {}
         self._choices: dict[int, dict[str, Any]] = {}
-        self._template: tuple[bytes, bytes, list[bytes]] | None = None
+        self._run: Run | None = None
         self.done = False
-        self.events = 0
+        self._events = 0
         self.usage: Usage | None = None
 
-    def feed(self, data: bytes) -> bool:
-        """Take the next bytes; True where they held events. Raises BrokeMidStream where the stream says it failed."""
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes. Raises BrokeMidStream where the stream says it failed."""
         data = self._cutter.feed(data)
-        if not data:
-            return False
-        seen = False
-        for event in split(data):
-            text = payload(event)
-            if text is None:
-                continue
-            seen = True
-            if text == b"[DONE]":
-                self.done = True
-                continue
-            try:
-                chunk = _decoder.decode(text)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                raise BrokeMidStream("an event of the stream is not JSON") from None
-            if isinstance(chunk, dict):
-                self._merge(chunk)
-        return seen
+        if b"\r" in data:  # never inside JSON; the same events with the other line ending
+            data = data.replace(b"\r\n", b"\n")
+        at, end = 0, len(data)
+        while at < end:
+            if self._run is not None:
+                after = self._run.take(data, at)
+                if after > at:
+                    at = after
+                    continue
+            stop = data.find(b"\n\n", at) + 2 or end
+            self._take(data[at:stop])
+            at = stop
+
+    @property
+    def events(self) -> int:
+        """Events that carried content; about one token each."""
+        return self._events + (self._run.events if self._run is not None else 0)
+
+    def _take(self, event: bytes) -> None:
+        text = payload(event)
+        if text is None:
+            return
+        if text == b"[DONE]":
+            self.done = True
+            return
+        try:
+            chunk = _decoder.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise BrokeMidStream("an event of the stream is not JSON") from None
+        if isinstance(chunk, dict):
+            self._close_run()
+            run = Run.like(event, chunk)
+            self._merge(chunk)
+            self._run = run
+
+    def _close_run(self) -> None:
+        """What the run collected, into its choice."""
+        run, self._run = self._run, None
+        if run is not None and run.events:
+            self._events += run.events
+            choice = self._choices[run.index]
+            _grow(choice["message"] if self._surface is Surface.CHAT else choice, {run.field: run.text()})
 
     def _merge(self, chunk: dict[str, Any]) -> None:
         if chunk.get("error"):
@@ -78,10 +169,10 @@ class Assembly:
             delta = piece.pop("delta", None)
             if isinstance(delta, dict):
                 if any(value for name, value in delta.items() if name != "role"):
-                    self.events += 1
+                    self._events += 1
                 _grow(choice["message"], delta)
             elif piece.get("text"):
-                self.events += 1
+                self._events += 1
             _grow(choice, piece)
             if choice.get("finish_reason") == "load":
                 raise BrokeMidStream("the backend loaded its model instead of answering")
@@ -93,6 +184,7 @@ class Assembly:
         """
         if not self.done:
             raise BrokeMidStream("the stream ended without [DONE]")
+        self._close_run()
         choices = [self._choices[index] for index in sorted(self._choices)]
         empty = True
         for choice in choices:

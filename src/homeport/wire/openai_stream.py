@@ -14,10 +14,10 @@ import msgspec
 from homeport.errors import BrokeMidStream
 from homeport.vocabulary import Usage
 from homeport.wire import usage as usage_wire
-from homeport.wire.sse import EventCutter, payload, split
+from homeport.wire.sse import EventCutter, payload
 
 DONE = b"data: [DONE]\n\n"
-_MARKS = (b'"usage":{', b'"usage": {', b'"finish_reason":"', b'"finish_reason": "', b'"error"', b"data: [DONE]", b"data:[DONE]", b"event:", b"\n:", b"\r")
+_MARKS = (b'"usage":{', b'"usage": {', b'"finish_reason":"', b'"finish_reason": "', b'"error"', b"data: [", b"data:[", b"\nevent:", b"\n:")
 
 _decoder = msgspec.json.Decoder()
 _encode = msgspec.json.Encoder().encode
@@ -66,32 +66,28 @@ class Stream:
     def feed(self, data: bytes) -> bytes:
         """What to pass on. Raises BrokeMidStream where the stream itself says that it failed."""
         data = self._cutter.feed(data)
-        if not data:
-            return b""
+        if b"\r" in data:  # never inside JSON; the same events with the other line ending
+            data = data.replace(b"\r\n", b"\n")
+        at, end = 0, len(data)
+        while at < end:
+            if self.begun and self._finish_event is None:
+                plain = _plain_until(data, at)
+                if plain > at:
+                    run = data[at:plain]
+                    self.events += run.count(b"\n\n")
+                    self._held.append(self._renamed(run))
+                    at = plain
+                    continue
+            stop = data.find(b"\n\n", at) + 2 or end
+            self._take(data[at:stop])
+            at = stop
         if not self.begun:
-            for event in split(data):
-                self._take(event)
-            if not self.begun:
-                return b""
-            held, self._held = b"".join(self._held), []
-            return held
-        if self._plain(data):
-            self.events += data.count(b"\n\n")
-            return self._renamed(data)
-        for event in split(data):
-            self._take(event)
-        passed, self._held = b"".join(self._held), []
-        return passed
-
-    @staticmethod
-    def _plain(data: bytes) -> bool:
-        """Whether whole events hold nothing but content: no mark stands in them."""
-        if not data.startswith(b"data: {"):
-            return False
-        for mark in _MARKS:  # noqa: SIM110 (a generator costs more than the search)
-            if mark in data:
-                return False
-        return True
+            return b""
+        passed = self._held
+        if not passed:
+            return b""
+        self._held = []
+        return passed[0] if len(passed) == 1 else b"".join(passed)
 
     def close(self, figures: dict[str, Any]) -> bytes:
         """The end of a whole stream: finish, usage with Homeport's figures where asked for, `[DONE]`.
@@ -183,7 +179,8 @@ class Stream:
 
     def _renamed(self, data: bytes) -> bytes:
         for theirs, ours in self._needles or ():
-            data = data.replace(theirs, ours)
+            if theirs in data:
+                return data.replace(theirs, ours)
         return data
 
     def _event(self, chunk: dict[str, Any]) -> bytes:
@@ -199,10 +196,26 @@ class Stream:
         return known | {"choices": [], "usage": counts}
 
 
+def _plain_until(data: bytes, at: int) -> int:
+    """Where the first event from `at` on stands that is more than content; the end of `data` where none does."""
+    if not data.startswith(b"data: {", at):
+        return at
+    first = len(data)
+    for mark in _MARKS:
+        found = data.find(mark, at, first)
+        if found >= 0:
+            first = found
+    if first == len(data):
+        return first
+    return max(at, data.rfind(b"\n\n", at, first) + 2)
+
+
 def _has_content(choice: dict[str, Any]) -> bool:
     """Whether a choice of a chunk holds something of the answer: text, reasoning, a refusal or a tool call."""
     delta = choice.get("delta")
     if isinstance(delta, dict):
+        if delta.get("content"):
+            return True
         return any(value for name, value in delta.items() if name != "role")
     return bool(choice.get("text"))
 

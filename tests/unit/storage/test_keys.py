@@ -172,7 +172,14 @@ def test_a_write_that_fails_leaves_the_keys_as_they_were(data_dir: Path, monkeyp
 
 
 def test_adding_from_several_processes_loses_none(data_dir: Path) -> None:
-    program = "import sys; from pathlib import Path; from homeport.storage.keys import Keys; k = Keys(Path(sys.argv[1])); [print(k.add(f'{sys.argv[2]}{n}')) for n in range(15)]"
+    program = """
+import sys
+from pathlib import Path
+from homeport.storage.keys import Keys
+keys = Keys(Path(sys.argv[1]))
+for number in range(15):
+    print(keys.add(f"{sys.argv[2]}{number}"))
+"""
     adders = [subprocess.Popen([sys.executable, "-c", program, str(data_dir), name], stdout=subprocess.PIPE, text=True) for name in "abc"]
     shown = [line for adder in adders for line in adder.communicate(timeout=60)[0].split()]
     keys = Keys(data_dir)

@@ -33,7 +33,14 @@ def test_a_file_that_is_gone_is_not_held_and_a_strange_one_is_unknown(tmp_path: 
 
 def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    program = "import os,sys; from homeport.storage import locks; fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT); locks.take(fd); print(1, flush=True); sys.stdin.read()"
+    program = """
+import os, sys
+from homeport.storage import locks
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+locks.take(fd)
+print(1, flush=True)
+sys.stdin.read()
+"""
     with subprocess.Popen([sys.executable, "-c", program, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline().strip() == b"1"
