@@ -33,10 +33,11 @@ def toml(value: Any) -> str:
 
 def config(folder: Path, backends: Mapping[str, str | Mapping[str, Any]], *, models: Mapping[str, Any] | None = None, **server: Any) -> Path:
     """A homeport.toml in `folder`: `backends` by name, a URL or a table; one model `assistant` over all of them in order unless given."""
-    rows = ["[server]", 'listen = "127.0.0.1:0"', f"data = {toml(str(folder / 'data'))}", *(f"{name} = {toml(value)}" for name, value in server.items())]
+    table = {"listen": "127.0.0.1:0", "data": str(folder / "data"), "drain_timeout_s": 2, **server}
+    rows = ["[server]", *(f"{name} = {toml(value)}" for name, value in table.items())]
     for name, given in backends.items():
-        table = {"kind": "openai", **QUICK, **({"url": given} if isinstance(given, str) else given)}
-        rows += [f"[backends.{name}]", *(f"{key} = {toml(value)}" for key, value in table.items())]
+        backend = {"kind": "openai", **QUICK, **({"url": given} if isinstance(given, str) else given)}
+        rows += [f"[backends.{name}]", *(f"{key} = {toml(value)}" for key, value in backend.items())]
     for name, model in (models or {"assistant": {"routes": [{"backend": backend, "model": "m"} for backend in backends]}}).items():
         rows += [f"[models.{name}]", *(f"{key} = {toml(value)}" for key, value in model.items())]
     path = folder / "homeport.toml"

@@ -154,6 +154,7 @@ class App:
         """The journey of one request."""
         return serve(request, out, self._steps)
 
+    @property
     def keyless(self) -> bool:
         """Whether no key exists, so that only this machine may ask."""
         return not self._keys.exist

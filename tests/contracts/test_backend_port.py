@@ -14,6 +14,8 @@ from msgspec import Raw
 
 from homeport.backends.deadlines import Deadlines
 from homeport.backends.http import FixedEndpoint, HttpBackend
+from homeport.backends.pacing import Pacing
+from homeport.backends.pool import Shared
 from homeport.errors import BackendError, BrokeMidStream, Refused, Stalled, Unreachable
 from homeport.ports import Backend, Upstream
 from homeport.runner import drive
@@ -35,6 +37,11 @@ def an_ask(*, stream: bool = True) -> Ask:
     return Ask("req-1", "openai", Surface.CHAT, "assistant", fields, stream, False, 2, None, time.perf_counter())
 
 
+def at_once(send: Callable[[bytes], object], data: bytes) -> None:
+    """In place of a journal's `after`: there is nothing to wait for."""
+    send(data)
+
+
 class Upstreams(Protocol):
     """Makes a backend whose answers do as told."""
 
@@ -49,8 +56,6 @@ class Http:
     stack: AsyncExitStack
     fake: ScriptedBackend | None = None
     deadlines: Deadlines | None = None
-
-    BEHAVIOURS: Any = None
 
     async def __call__(self, *behaviours: str) -> Backend:
         told: dict[str, Behaviour] = {
@@ -70,7 +75,7 @@ class Http:
         self.deadlines.start()
         self.stack.callback(self.deadlines.stop)
         settings = BackendSettings(name="only", kind="openai", url=url, first_token_timeout_s=0.25, idle_timeout_s=0.25, **LIMITS)  # type: ignore[arg-type]
-        backend = HttpBackend(settings, FixedEndpoint(url, None), self.deadlines, lambda write, data: write(data) and None)
+        backend = HttpBackend(settings, FixedEndpoint(url, None), Shared(self.deadlines, Pacing(), at_once))
         self.stack.callback(backend.close)
         return backend
 

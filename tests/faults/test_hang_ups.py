@@ -178,3 +178,15 @@ def test_who_leaves_behind_a_slow_network(tmp_path: Path) -> None:
     ):
         asyncio.run(leave_after(gateway.url, 0.3, stream=True))
         assert backend.until(lambda: backend.in_flight == 0 and backend.generations == 1, 1.0)
+
+
+@pytest.mark.parametrize("front", ["protocol", "asgi"])
+@pytest.mark.parametrize("streamed", [True, False], ids=["stream", "whole"])
+def test_callers_who_left_do_not_hold_the_gateway_up(tmp_path: Path, streamed: bool, front: str) -> None:
+    """Once they are gone there is nothing to drain: it stops at once."""
+    with ScriptedBackend(Answer(text=TEXT, fault=Fault(1, "freeze"))) as backend:
+        with Running(config(tmp_path, {"only": backend.url}, drain_timeout_s=20)) as gateway:
+            asyncio.run(leave_after(gateway.url, 0.1, stream=streamed, front=front))
+            assert gateway.idle()
+            began = time.perf_counter()
+        assert time.perf_counter() - began < 2.0

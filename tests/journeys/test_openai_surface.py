@@ -67,7 +67,16 @@ def test_a_whole_chat_is_assembled_from_a_stream(gateway: Running, backend: Scri
     heard = asked(gateway.url, chat())
     assert (heard.text, heard.finish, heard.json["object"], heard.json["model"]) == (TEXT, "stop", "chat.completion", "assistant")
     assert heard.json["usage"]["completion_tokens"] == 3
-    assert {"x-request-id", "x-homeport-backend", "x-homeport-model", "x-homeport-location", "x-homeport-attempts", "x-tok-per-s", "x-gen-time", "x-tokens"} <= heard.headers.keys()
+    assert {
+        "x-request-id",
+        "x-homeport-backend",
+        "x-homeport-model",
+        "x-homeport-location",
+        "x-homeport-attempts",
+        "x-tok-per-s",
+        "x-gen-time",
+        "x-tokens",
+    } <= heard.headers.keys()
     assert heard.headers["x-tokens"] == "3"
     seen = backend.asks[0].fields
     assert (seen["stream"], seen["stream_options"], seen["model"]) == (True, {"include_usage": True}, "m")
@@ -118,7 +127,15 @@ def test_embeddings(gateway: Running, backend: ScriptedBackend, given: Any) -> N
 
 
 def test_fields_pass_through(gateway: Running, backend: ScriptedBackend) -> None:
-    extra = {"seed": 3, "stop": ["x"], "response_format": {"type": "json_object"}, "logprobs": True, "tools": [{"type": "function", "function": {"name": "f"}}], "grammar": 'root ::= "a"', "chat_template_kwargs": {"a": 1}}
+    extra = {
+        "seed": 3,
+        "stop": ["x"],
+        "response_format": {"type": "json_object"},
+        "logprobs": True,
+        "tools": [{"type": "function", "function": {"name": "f"}}],
+        "grammar": 'root ::= "a"',
+        "chat_template_kwargs": {"a": 1},
+    }
     asked(gateway.url, chat(**extra))
     assert {name: backend.asks[0].fields[name] for name in extra} == extra
 
@@ -194,7 +211,10 @@ class TestPlaces:
         return await asyncio.gather(*(ask(url, chat(**fields)) for _ in range(number)))
 
     def test_never_more_than_max_in_flight(self, tmp_path: Path) -> None:
-        with ScriptedBackend(Answer(text=TEXT, delay_s=0.002)) as backend, Running(config(tmp_path, {"only": {"url": backend.url, "max_in_flight": 3}})) as gateway:
+        with (
+            ScriptedBackend(Answer(text=TEXT, delay_s=0.002)) as backend,
+            Running(config(tmp_path, {"only": {"url": backend.url, "max_in_flight": 3}})) as gateway,
+        ):
             heards = asyncio.run(self.crowd(gateway.url, 200, stream=True))
             assert {heard.text for heard in heards} == {TEXT}
             assert backend.in_flight_peak == 3

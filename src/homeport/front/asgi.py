@@ -36,6 +36,7 @@ class Gateway(pages.Overview, Protocol):
     def serve(self, request: Request, out: AsgiExchange) -> Coroutine[Any, Any, None]:
         """The journey of one request."""
 
+    @property
     def keyless(self) -> bool:
         """Whether no key exists, so that only this machine may ask."""
 
@@ -146,7 +147,7 @@ class ModelRoute:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name: value for name, value in scope["headers"] if name in READ_HEADERS}
-        if self._gateway.keyless():
+        if self._gateway.keyless:
             admission.from_here(headers.get(b"host", b"localhost"), headers.get(b"origin"))
         body = await self._body(receive, headers)
         if body is None:

@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 import httptools
 
 from homeport.errors import ClientLeft, Forbidden, HomeportError, Malformed, TooLarge, Unauthenticated
-from homeport.front.routes import MODEL_ROUTES, READ_HEADERS
+from homeport.front.routes import BY_URL, MODEL_ROUTES, READ_HEADERS
 from homeport.rules import admission
 from homeport.runner import Runner, Signal
 from homeport.vocabulary import Caller, Request, Surface
@@ -64,6 +64,7 @@ class Gateway(Protocol):
     def serve(self, request: Request, out: Exchange) -> Coroutine[Any, Any, None]:
         """The journey of one request."""
 
+    @property
     def keyless(self) -> bool:
         """Whether no key exists, so that only this machine may ask."""
 
@@ -235,12 +236,12 @@ class Front(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         if self._exchange is not None:
             return
-        self._route = MODEL_ROUTES.get(self._url.partition(b"?")[0].decode("latin-1"))
+        self._route = BY_URL.get(self._url)
         headers = self._headers
         length = headers.get(b"content-length")
         if length is not None and int(length) > self._gateway.max_body:
             self._too_large()
-        elif self._gateway.keyless():
+        elif self._gateway.keyless:
             try:
                 admission.from_here(headers.get(b"host", b"localhost"), headers.get(b"origin"))
             except Forbidden as error:

@@ -5,4 +5,5 @@ from __future__ import annotations
 from homeport.vocabulary import Surface
 
 MODEL_ROUTES: dict[str, tuple[str, Surface]] = {f"/v1/{surface.value}": ("openai", surface) for surface in Surface}
+BY_URL = {path.encode(): route for path, route in MODEL_ROUTES.items()}
 READ_HEADERS = frozenset({b"authorization", b"x-api-key", b"user-agent", b"traceparent", b"host", b"origin", b"expect", b"content-length"})

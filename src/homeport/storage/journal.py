@@ -70,6 +70,7 @@ class Journal:
     def __init__(self, folder: Path, *, max_bytes: int = 64 << 20) -> None:
         self.trouble: str | None = None
         self.hold = False
+        self._held: list[StartedLine | SettledLine] = []
         self.lost = 0  # receipts dropped beyond all bounds; their Asks will stand as unsettled
         self._folder = folder
         self._run = secrets.token_hex(4)
@@ -99,7 +100,7 @@ class Journal:
     @property
     def waiting(self) -> int:
         """How many lines are not in the kernel yet."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._held)
 
     def started(self, ask: Ask, ts: float, key: str | None = None) -> None:
         """Record that an Ask is about to be dispatched. `ts`: seconds since the epoch, the same as its Receipt's; `key`: the key's name.
@@ -108,20 +109,31 @@ class Journal:
         """
         if self._waiting and self._overfull(1):
             raise self._refusal()
-        self._append(encoded(StartedLine(Started(ask.id, ts, key, ask.app, ask.dialect, ask.model, ask.stream, ask.prompt_chars))))
+        self._held.append(StartedLine(Started(ask.id, ts, key, ask.app, ask.dialect, ask.model, ask.stream, ask.prompt_chars)))
+        if not self.hold:
+            self.flush()
 
     def settled(self, receipt: Receipt) -> None:
         """Record what an Ask came to. Never raises."""
         if self._waiting and self._overfull(_SPARE):
             self.lost += 1
             return
-        self._append(encoded(SettledLine(receipt)))
+        self._held.append(SettledLine(receipt))
+        if not self.hold:
+            self.flush()
 
     def flush(self) -> bool:
         """Write what waits, as far as that works now; whether nothing waits any more. Never raises.
 
         Call it now and then while `trouble` is set, so that lines do not wait for the next Ask.
         """
+        if self._held:
+            held, self._held = self._held, []
+            data = encoded(held)
+            if not self._waiting and self._fd >= 0:
+                data = self._write(data)
+            for line in data.splitlines(keepends=True):
+                self._wait(line)
         while self._waiting:
             many = 1 if self.trouble is not None else _BATCH  # in trouble: try one line, and go on if it went
             data = b"".join(self._waiting if len(self._waiting) <= many else islice(self._waiting, many))
@@ -153,26 +165,18 @@ class Journal:
             self._path.unlink(missing_ok=True)
         self._fd = self._previous = -1
 
-    def _append(self, line: bytes) -> None:
-        """One line to the file, or behind those that wait."""
-        if self.hold or self._waiting or self._fd < 0:
-            self._wait(line)
-            if not self.hold:
-                self.flush()
-            return
+    def _write(self, data: bytes) -> bytes:
+        """Whole lines to the file; what of them it did not take."""
         try:
-            written = os.write(self._fd, line)
+            written = os.write(self._fd, data)
         except OSError as error:
             self._note(error)
-            self._wait(line)
-            return
-        if written != len(line):
-            self._wait(line[written:])
-            self._partial = True
-            self.trouble = f"{self._folder} took only a part of a line"
+            return data
+        if written != len(data):
+            self._partial = data[written - 1 : written] != b"\n"
+            self.trouble = f"{self._folder} took only a part of what was written"
         self._count(written)
-        if self._partial:
-            self.flush()
+        return data[written:]
 
     def _wait(self, line: bytes) -> None:
         self._waiting.append(line)

@@ -60,16 +60,23 @@ class Keys:
         self._name = str(self._path)
         self._keys: list[Key] = []
         self._digests: dict[bytes, tuple[bytes, str]] = {}
+        self._found: dict[str, str] = {}  # secrets that were found, to their names, until the file changes: one a key at most
         self._seen: object = None  # what the file's status was when it was last read
         self.refresh()
 
     def find(self, secret: str) -> str | None:
         """The name of the key whose secret this is, or None. How long it takes tells nothing about other secrets."""
+        name = self._found.get(secret)
+        if name is not None:
+            return name
         if len(secret) != _LENGTH:
             return None
         digest = _sha256(secret.encode("utf-8", "replace")).digest()
         found = self._digests.get(digest)
-        return found[1] if found is not None and _same(found[0], digest) else None
+        if found is None or not _same(found[0], digest):
+            return None
+        self._found[secret] = found[1]
+        return found[1]
 
     def refresh(self) -> bool:
         """Read the file again if it changed, and say whether anything is different now. Otherwise one `stat`. Never raises."""
@@ -87,6 +94,7 @@ class Keys:
         except OSError as error:
             keys, self.trouble = [], f"{self._path} cannot be read, so no key is taken: {error.strerror}. Make it readable for this user."
             self._seen = None  # look again next time: that it becomes readable shows nowhere else
+        self._found = {}
         self._keys = keys
         self._digests = {digest: (digest, key.name) for key in keys for digest in [bytes.fromhex(key.sha256)]}
         self.exist = bool(keys) or self.trouble is not None

@@ -9,6 +9,7 @@ and so is a whole line of another kind.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -45,15 +46,15 @@ class SettledLine(Struct, frozen=True, gc=False):
     settled: Receipt
 
 
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
 
 
-def encoded(line: StartedLine | SettledLine) -> bytes:
-    """One line as bytes, its newline included. Text that UTF-8 cannot hold is bent, never refused."""
+def encoded(lines: Sequence[StartedLine | SettledLine]) -> bytes:
+    """Lines as bytes, each with its newline. Text that UTF-8 cannot hold is bent, never refused."""
     try:
-        return _encode(line) + b"\n"
-    except UnicodeEncodeError:
-        return _encode(bent(line)) + b"\n"
+        return _encoder.encode_lines(lines)
+    except (UnicodeEncodeError, OverflowError):
+        return _encoder.encode_lines([bent(line) for line in lines])
 
 
 def bent(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from homeport.errors import BrokeMidStream
-from homeport.vocabulary import Surface, Usage
+from homeport.vocabulary import CHAT, Surface, Usage
 from homeport.wire import usage as usage_wire
 from homeport.wire.openai_stream import error_kind
 from homeport.wire.sse import EventCutter, payload
@@ -147,7 +147,7 @@ class Assembly:
         if run is not None and run.events:
             self._events += run.events
             choice = self._choices[run.index]
-            _grow(choice["message"] if self._surface is Surface.CHAT else choice, {run.field: run.text()})
+            _grow(choice["message"] if self._surface is CHAT else choice, {run.field: run.text()})
 
     def _merge(self, chunk: dict[str, Any]) -> None:
         if chunk.get("error"):
@@ -164,7 +164,7 @@ class Assembly:
             choice = self._choices.get(index)
             if choice is None:
                 choice = self._choices[index] = (
-                    {"index": index, "message": {"role": "assistant", "content": None}} if self._surface is Surface.CHAT else {"index": index, "text": ""}
+                    {"index": index, "message": {"role": "assistant", "content": None}} if self._surface is CHAT else {"index": index, "text": ""}
                 )
             delta = piece.pop("delta", None)
             if isinstance(delta, dict):
@@ -196,7 +196,7 @@ class Assembly:
                 empty = empty and not any(value for name, value in message.items() if name != "role")
             else:
                 empty = empty and not choice["text"]
-        kind = "chat.completion" if self._surface is Surface.CHAT else "text_completion"
+        kind = "chat.completion" if self._surface is CHAT else "text_completion"
         reply = self._top | {"object": kind, "model": self._asked, "choices": choices}
         finish = choices[0]["finish_reason"] if choices else None
         return _encode(reply), finish, empty

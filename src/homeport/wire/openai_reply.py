@@ -15,7 +15,7 @@ from homeport.wire.openai_stream import error_kind
 _encode = msgspec.json.Encoder().encode
 
 
-class _Message(Struct):
+class _Message(Struct, gc=False):
     content: Any = None
     reasoning: Any = None
     reasoning_content: Any = None
@@ -25,13 +25,13 @@ class _Message(Struct):
     audio: Any = None
 
 
-class _Choice(Struct):
+class _Choice(Struct, gc=False):
     finish_reason: Any = None
     message: _Message | None = None
     text: str | None = None
 
 
-class _Whole(Struct):
+class _Whole(Struct, gc=False):
     model: Any = None
     choices: list[_Choice] | None = None
     usage: usage_wire.OpenAIUsage | None = None
@@ -75,6 +75,8 @@ def _says_something(choice: _Choice) -> bool:
     message = choice.message
     if message is None:
         return bool(choice.text)
+    if message.content:
+        return True
     return bool(
         message.content or message.tool_calls or message.reasoning or message.reasoning_content or message.refusal or message.function_call or message.audio
     )

@@ -9,19 +9,19 @@ import msgspec
 from msgspec import Raw, Struct
 
 from homeport.errors import Malformed
-from homeport.vocabulary import Surface
+from homeport.vocabulary import CHAT, COMPLETIONS, EMBEDDINGS, Surface
 
 MAX_DEPTH = 96  # nested arrays and objects; engines parse recursively
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
-class StreamOptions(Struct):
+class StreamOptions(Struct, gc=False):
     """`stream_options`."""
 
     include_usage: bool | None = None
 
 
-class Message(Struct):
+class Message(Struct, gc=False):
     """One of `messages`."""
 
     role: str
@@ -29,7 +29,7 @@ class Message(Struct):
     tool_calls: list[dict[str, Any]] | None = None
 
 
-class ChatBody(Struct):
+class ChatBody(Struct, gc=False):
     """What Homeport looks at in `/v1/chat/completions`; everything else passes through."""
 
     model: str
@@ -53,7 +53,7 @@ class ChatBody(Struct):
     user: str | None = None
 
 
-class CompletionBody(Struct):
+class CompletionBody(Struct, gc=False):
     """What Homeport looks at in `/v1/completions`."""
 
     model: str
@@ -71,7 +71,7 @@ class CompletionBody(Struct):
     stop: str | list[str] | None = None
 
 
-class EmbeddingBody(Struct):
+class EmbeddingBody(Struct, gc=False):
     """What Homeport looks at in `/v1/embeddings`."""
 
     model: str
@@ -81,9 +81,9 @@ class EmbeddingBody(Struct):
 
 
 _decoders: dict[Surface, msgspec.json.Decoder[Any]] = {
-    Surface.CHAT: msgspec.json.Decoder(ChatBody),
-    Surface.COMPLETIONS: msgspec.json.Decoder(CompletionBody),
-    Surface.EMBEDDINGS: msgspec.json.Decoder(EmbeddingBody),
+    CHAT: msgspec.json.Decoder(ChatBody),
+    COMPLETIONS: msgspec.json.Decoder(CompletionBody),
+    EMBEDDINGS: msgspec.json.Decoder(EmbeddingBody),
 }
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _encoder = msgspec.json.Encoder()
@@ -118,10 +118,10 @@ def read(body: bytes, surface: Surface) -> Reading:
         raise _too_deep() from None
     if not seen.model:
         raise Malformed("`model` is empty. Name a model; GET /v1/models lists them.", param="model")
-    if surface is Surface.EMBEDDINGS:
+    if surface is EMBEDDINGS:
         return Reading(fields, seen.model, False, False, _prompt_chars(seen.input), 1)
     chars, prompts = 0, 1
-    if surface is Surface.CHAT:
+    if surface is CHAT:
         if not seen.messages:
             raise Malformed("`messages` is empty. Send at least one message.", param="messages")
         for message in seen.messages:
@@ -147,7 +147,7 @@ def write(fields: dict[str, Raw], *, model: str, stream: bool, options: dict[str
     """
     out: dict[str, Any] = {**options, **fields} if options else dict(fields)
     out["model"] = model
-    if surface is Surface.EMBEDDINGS:
+    if surface is EMBEDDINGS:
         return _encoder.encode(out)
     if stream:
         out["stream"] = True
@@ -170,9 +170,9 @@ def _with_usage(given: Raw) -> dict[str, Any]:
 
 def streamable(fields: dict[str, Raw], surface: Surface) -> bool:
     """Whether a stream carries all that a whole reply to this request would hold."""
-    if surface is Surface.CHAT:
+    if surface is CHAT:
         return _UNSTREAMED_CHAT.isdisjoint(fields)
-    if surface is Surface.COMPLETIONS:
+    if surface is COMPLETIONS:
         plain = all(name not in fields or bytes(fields[name]) in off for name, off in _OFF.items())
         return plain and bytes(fields.get("prompt", b'"'))[:1] == b'"'
     return False

@@ -136,7 +136,7 @@ def test_a_torn_line_is_never_followed_by_a_new_file(data_dir: Path) -> None:
 
 
 def test_held_lines_cut_short_are_completed_in_the_same_file(data_dir: Path) -> None:
-    line = len(encoded(StartedLine(Started("a0", TS, None, "curl", "openai", "assistant", True, 12))))
+    line = len(encoded([StartedLine(Started("a0", TS, None, "curl", "openai", "assistant", True, 12))]))
     book = Journal(data_dir, max_bytes=line + 1)
     book.hold = True
     for number in range(6):
