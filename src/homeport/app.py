@@ -18,8 +18,9 @@ from homeport.backends.deadlines import Deadlines
 from homeport.backends.http import FixedEndpoint, HttpBackend
 from homeport.backends.pacing import Pacing
 from homeport.backends.pool import Shared
-from homeport.errors import BadSettings, HomeportError
-from homeport.front.protocol import Front, Live
+from homeport.errors import BadSettings, HomeportError, Stopping
+from homeport.front.gateway import After, Live
+from homeport.front.protocol import Front
 from homeport.journey.accept import Accept, credential
 from homeport.journey.admit import Admit
 from homeport.journey.answer import NoAnswers
@@ -69,8 +70,9 @@ class App:
             )
         self._journal = Journal(settings.server.data)
         self._commit = GroupCommit(self._journal)
+        self.after: After = self._commit.after
         self._keeper = LedgerKeeper(settings.server.data)
-        self._deadlines = Deadlines()
+        self._deadlines = self.clock = Deadlines()
         self._shared = Shared(self._deadlines, Pacing(), self._commit.after)
         self._engines: list[Engine] = []
         self._backends = {backend.name: self._backend(backend) for backend in self._told()}
@@ -126,7 +128,7 @@ class App:
         while (self.connections or self._asgi_connections) and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
         for connection in list(self.connections):
-            connection.leave(HomeportError("This gateway is stopping, and the answer was not done in time. Ask again."))
+            connection.leave(Stopping("This gateway is stopping, and the answer was not done in time. Ask again in a moment."))
         for task in self._tasks:
             task.cancel()
         for engine in self._engines:
@@ -168,15 +170,6 @@ class App:
         if self._asgi is None:
             self._asgi = _uvicorn(self, self._asgi_connections)
         return self._asgi()
-
-    @property
-    def now(self) -> float:
-        """The loop's time at the last sweep, seconds."""
-        return self._deadlines.now
-
-    def after(self, send: Callable[[bytes], object], data: bytes) -> None:
-        """Send what may go out only once its receipt is on record."""
-        self._commit.after(send, data)
 
     # what the pages show (front.pages.Overview)
 
@@ -236,7 +229,7 @@ class App:
             names = set(self._keys.names())
             for connection in list(self.connections):
                 connection.revoke(names)
-        if self._journal.trouble:
+        if self._journal.waiting:  # a full disk may have room again
             self._journal.flush()
 
     async def _sweep(self) -> None:

@@ -15,6 +15,7 @@
     │   ├── Stalled                 silent beyond one of its clocks
     │   └── BrokeMidStream          the answer ended before its end, or ended with an error
     ├── NoRouteLeft            503  every allowed route failed, or their queues are full
+    ├── Stopping               503  this gateway is going down, and the answer was not done in time
     ├── ClientLeft                  the caller hung up; never held against a backend
     └── BadSettings            exit 2  a configuration that cannot be used
 
@@ -134,6 +135,14 @@ class NoRouteLeft(HomeportError):
     status = 503
     kind = "server_error"
     code = "no_route"
+    retry_after_s = 5
+
+
+class Stopping(HomeportError):
+    """This gateway is going down, and the answer was not done within the drain's time."""
+
+    status = 503
+    code = "stopping"
     retry_after_s = 5
 
 

@@ -55,9 +55,8 @@ class Runner:
 
     def resume(self) -> None:
         """Run the coroutine to its next wait. Called once to start it, then by what it waits for."""
-        coroutine = self._coroutine
-        if coroutine is not None and not self._running:
-            self._step(coroutine.send, None)
+        if self._coroutine is not None and not self._running:
+            self._step(self._coroutine.send, None)
 
     def leave(self, error: BaseException) -> None:
         """Raise `error` where the coroutine waits; if it is running right now, at its next wait."""
@@ -87,15 +86,16 @@ class Runner:
         except BaseException as failure:  # the coroutine's own end: handed to whoever started it
             self._finish(failure)
         else:
-            self._wait(awaited)
+            self._awaited = awaited
+            if isinstance(awaited, Signal):
+                awaited._waiter = self
+            else:
+                self._wait(awaited)
         finally:
             self._running = False
 
     def _wait(self, awaited: Any) -> None:
-        self._awaited = awaited
-        if isinstance(awaited, Signal):
-            awaited._waiter = self
-        elif awaited is None:  # a bare yield: asyncio.sleep(0)
+        if awaited is None:  # a bare yield: asyncio.sleep(0)
             asyncio.get_running_loop().call_soon(self.resume)
         else:  # an asyncio future, by its protocol: see asyncio.Task.__step
             awaited._asyncio_future_blocking = False

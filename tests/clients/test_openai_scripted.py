@@ -96,6 +96,16 @@ def test_usage_is_made_up_for_where_the_backend_gives_none(client: OpenAI, backe
     assert last.usage.completion_tokens == 8
 
 
+def test_an_end_that_comes_by_itself_is_seen_as_one(client: OpenAI, backend: ScriptedBackend, gateway: Running) -> None:
+    backend.default = Answer(text=TEXT, fault=Fault(8, "freeze", for_s=0.05))  # finish, usage and [DONE] come in reads of their own
+    with client.chat.completions.create(model="assistant", messages=ASKED, stream=True) as stream:
+        chunks = list(stream)
+    assert {chunk.model for chunk in chunks} == {"assistant"}
+    assert all(chunk.choices and chunk.usage is None for chunk in chunks)
+    receipt = gateway.journal.settled(1)[0]
+    assert (receipt["outcome"], receipt["completion_tokens"], receipt["prompt_tokens"] > 0) == ("ok", 8, True)
+
+
 def test_an_unknown_model(client: OpenAI) -> None:
     with pytest.raises(openai.NotFoundError, match="Did you mean `assistant`") as caught:
         client.chat.completions.create(model="asistant", messages=ASKED)
@@ -240,5 +250,5 @@ def test_keys(backend: ScriptedBackend, tmp_path: Path) -> None:
                 list(stream)
             with pytest.raises(openai.AuthenticationError):
                 client.chat.completions.create(model="assistant", messages=ASKED)
-        assert [receipt["key"] for receipt in gateway.journal.settled(2)] == ["laptop", "laptop"]
+        assert [receipt["key"] for receipt in gateway.journal.settled(2, 1.0)] == ["laptop", "laptop"]  # the one that was cut off, too
         assert not any(key in file.read_text(errors="replace") for file in folder.rglob("*") if file.is_file())

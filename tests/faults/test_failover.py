@@ -42,6 +42,13 @@ AT_ANY_TOKEN: dict[str, Behaviour] = {
     f"{how} at {at if isinstance(at, int) else at.value}": Answer(text=FIRST.text, fault=Fault(at, how)) for at in (1, 2, 5, 6, Point.FINISH) for how in HOWS
 }
 
+EVENT = b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"%b"},"finish_reason":null}]}\n\n'
+STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+AT_ANY_TOKEN |= {
+    f"{name} in a token": Bytes(data=STREAM + EVENT % b"a" + EVENT % b"b" + EVENT % text + EVENT % b"c" + b"data: [DONE]\n\n")
+    for name, text in {"no UTF-8": b"\xff", "a bad escape": b"\\x", "half a surrogate pair and no more": b"\\ud83", "a control character": b"\x01"}.items()
+}
+
 
 async def many(url: str, number: int, at_once: int, **fields: Any) -> list[Heard]:
     """So many chats over `at_once` kept connections."""

@@ -146,10 +146,10 @@ def test_a_thousand_callers_hang_up_at_random_moments(tmp_path: Path, front: str
         assert gateway.idle(max(0.1, 1.0 - (time.monotonic() - left)))
         # What is still open is idle: kept for the next request, never one that a caller left.
         assert backend.until(lambda: backend.sockets == gateway.sockets, 1.0), (backend.sockets, gateway.sockets)
-        assert backend.in_flight_peak <= 48
         receipts = gateway.journal.settled(1000)
         assert {receipt["outcome"] for receipt in receipts} <= {"client_left", "ok"}
-        assert len(gateway.journal.started) == backend.generations
+        assert {line["id"] for line in gateway.journal.started} <= {receipt["id"] for receipt in receipts}
+        assert backend.generations <= len(gateway.journal.started)
         backend.default = TEXT
         assert asyncio.run(ask(gateway.url, chat())).text == TEXT
 

@@ -122,6 +122,26 @@ def test_any_cuts(data: st.DataObject) -> None:
         assert documents(said) == documents(expected)
 
 
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    st.sampled_from(sorted(STYLES)),
+    st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=12),
+    st.lists(st.integers(0, 10_000), max_size=6),
+    st.booleans(),
+)
+def test_any_text_arrives_as_it_was_said(style: StyleName, tokens: list[str], cuts: list[int], chat_surface: bool) -> None:
+    """Whatever short cuts are taken over runs of alike events: quotes, escapes, line ends and astral characters included."""
+    body = wire(style, Answer(tokens=tuple(tokens)), chat_surface=chat_surface)
+    places = [cut % len(body) for cut in cuts]
+    said, well = passed_on(body, places, wants_usage=True)
+    assert well
+    choices = [choice for document in documents(said) if isinstance(document, dict) for choice in document["choices"]]
+    assert "".join((choice["delta"].get("content") if chat_surface else choice["text"]) or "" for choice in choices) == "".join(tokens)
+    whole = assembled(body, places, Surface.CHAT if chat_surface else Surface.COMPLETIONS)
+    assert isinstance(whole, dict)
+    assert (whole["choices"][0]["message"]["content"] if chat_surface else whole["choices"][0]["text"]) == "".join(tokens)
+
+
 @pytest.mark.parametrize("name", BODIES)
 def test_byte_by_byte(name: str) -> None:
     body = BODIES[name]

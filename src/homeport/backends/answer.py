@@ -9,6 +9,7 @@ from homeport.backends.deadlines import Deadlines
 from homeport.errors import BackendError, BrokeMidStream, Stalled
 from homeport.runner import Signal
 
+NO_HEADERS: dict[bytes, bytes] = {}  # of an answer whose head is not there yet
 HIGH_WATER = 256 * 1024  # bytes unread by the journey at which the backend is made to wait
 LINGER_S = 1.0  # how long a terminal event may be ahead of the end of its body
 
@@ -91,7 +92,7 @@ class Answer(Signal):
         self._opening: asyncio.Task[None] | None = None
         self.begun = False  # a token came
         self.status = 0
-        self.headers: dict[bytes, bytes] = {}
+        self.headers = NO_HEADERS
         self.headed = False  # the head is complete
         self.started = False  # any byte of the answer came
         self.ended = False
@@ -202,7 +203,12 @@ class Answer(Signal):
             if self._pending > HIGH_WATER and not self._unbounded and self._connection is not None:
                 self.deadline = self._total_at  # we are the ones who wait now
                 self._connection.pause()
-        self.fire()
+        waiter = self._waiter
+        if waiter is None:
+            self._fired = True
+        else:
+            self._waiter = None
+            waiter.resume()
 
     def _open(self) -> None:
         self._opening = asyncio.ensure_future(self._connect())

@@ -23,12 +23,13 @@ class Served(Struct, frozen=True):
 class Catalogue:
     """Finds what stands behind a name (port Catalogue).
 
-    With `[models]` in the settings the names are those. Without, every model that a backend lists is served under its
-    own name, the first backend's where two list the same, and `default` is an alias of the best: the first model of
-    the first backend, the pilot last.
+    With `[backends]` and `[models]` in the settings the names are those of `[models]`. Else every model that a backend
+    lists is served under its own name too, the first backend's where two list the same, and `default` is an alias of
+    the best: the first model of the first backend, the pilot last.
     """
 
     def __init__(self, settings: Settings) -> None:
+        self._open = settings.discover or not settings.models  # whether what backends list is served too
         self._configured: dict[str, Served] = {}
         for model in settings.models.values():
             routes = tuple(_route(settings, route.backend, route.model, route.while_in_flight_below, model.options, model.name) for route in model.routes)
@@ -47,15 +48,16 @@ class Catalogue:
         return self._served.items()
 
     def learn(self, listed: Mapping[str, list[str]]) -> None:
-        """Take in what the backends list, by backend, best first. Does nothing where the settings name the models."""
-        if self._configured:
+        """Take in what the backends list, by backend, best first. A name of the settings wins."""
+        if not self._open:
             return
-        served: dict[str, Served] = {}
+        served: dict[str, Served] = dict(self._configured)
         for backend, models in listed.items():
             for model in models:
                 served.setdefault(model, Served((Route(backend, model),)))
-        if served and DEFAULT not in served:
-            served = {DEFAULT: next(iter(served.values())), **served}
+        found = next((Served((Route(backend, model),)) for backend, models in listed.items() for model in models), None)
+        if found is not None and DEFAULT not in served:
+            served = {DEFAULT: found, **served}
         self._served = served
 
 

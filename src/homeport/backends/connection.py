@@ -17,7 +17,6 @@ from homeport.backends.pacing import FAST_S, Pacing
 from homeport.errors import BrokeMidStream
 
 MAX_HEAD = 64 * 1024  # bytes of response head
-_READ = frozenset({b"content-type", b"content-length", b"transfer-encoding"})
 
 After = Callable[[Callable[[bytes], object], bytes], None]  # ports.Store.after
 
@@ -43,6 +42,7 @@ class Connection(asyncio.Protocol):
         "_answer",
         "_ended",
         "_head_bytes",
+        "_headers",
         "_keep_alive",
         "_last_read",
         "_parser",
@@ -61,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._answer: Answer | None = None
         self._parts: list[bytes] = []
+        self._headers: dict[bytes, bytes] = {}
         self._ended = False
         self._keep_alive = False
         self._head_bytes = 0
@@ -175,20 +176,18 @@ class Connection(asyncio.Protocol):
     # httptools callbacks
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        if name in _READ and self._answer is not None:
-            self._answer.headers[name] = value
+        self._headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         answer = self._answer
         if answer is None:
             return
         status = self._parser.get_status_code()
+        headers, self._headers = self._headers, {}
         if status >= 200:  # else interim (RFC 9110, 15.2): the real one follows
             answer.status = status
+            answer.headers = headers
             answer.headed = True
-        else:
-            answer.headers.clear()
 
     def on_body(self, body: bytes) -> None:
         self._parts.append(body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,34 +14,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from homeport.errors import CallerError, ClientLeft, HomeportError, Malformed, TooLarge, Unauthenticated, UnknownModel
+from homeport.errors import CallerError, ClientLeft, HomeportError, Malformed, TooLarge, Unauthenticated
 from homeport.front import pages
-from homeport.front.protocol import Live
+from homeport.front.gateway import Gateway
 from homeport.front.routes import MODEL_ROUTES, READ_HEADERS
-from homeport.rules import admission
+from homeport.rules import admission, selection
 from homeport.runner import Runner, Signal
 from homeport.vocabulary import Caller, Request
 from homeport.wire import openai_reply
 
-
-class Gateway(pages.Overview, Protocol):
-    """What the app needs of the gateway behind it."""
-
-    max_body: int  # bytes
-    connections: set[Live]
-
-    def after(self, send: Callable[[bytes], object], data: bytes) -> None:
-        """Send what may go out only once its receipt is on record."""
-
-    def serve(self, request: Request, out: AsgiExchange) -> Coroutine[Any, Any, None]:
-        """The journey of one request."""
-
-    @property
-    def keyless(self) -> bool:
-        """Whether no key exists, so that only this machine may ask."""
-
-    def admit(self, headers: dict[bytes, bytes]) -> Caller:
-        """Check a key on a route that is no Ask. Raises Unauthenticated."""
+Endpoint = Callable[[HttpRequest], Coroutine[Any, Any, Response]]
 
 
 class AsgiExchange:
@@ -199,34 +181,42 @@ def app(gateway: Gateway) -> Starlette:
     def page(body: bytes, status: int = 200) -> Response:
         return Response(body, status, media_type="application/json")
 
-    def guarded(make: Callable[[HttpRequest], Response]) -> Callable[[HttpRequest], Response]:
-        def endpoint(request: HttpRequest) -> Response:
+    def guarded(make: Callable[[HttpRequest], Response], *, key: bool) -> Endpoint:
+        async def endpoint(request: HttpRequest) -> Response:
             headers = {name: value for name, value in request.scope["headers"] if name in READ_HEADERS}
-            gateway.admit(headers)
+            if gateway.keyless:
+                admission.from_here(headers.get(b"host", b"localhost"), headers.get(b"origin"))
+            if key:
+                gateway.admit(headers)
             return make(request)
 
         return endpoint
+
+    async def health(_: HttpRequest) -> Response:
+        return page(b'{"status":"ok"}')
+
+    async def ready(_: HttpRequest) -> Response:
+        status, body = pages.ready(gateway)
+        return page(body, status)
 
     def one_model(request: HttpRequest) -> Response:
         name = request.path_params["name"]
         found = pages.model(gateway, name)
         if found is None:
-            raise UnknownModel(f"No model `{name[:100]}` is served here. GET /v1/models lists what is.")
+            raise selection.unknown(name, [known for known, _, _ in gateway.models()])
         return page(found)
-
-    def ready(_: HttpRequest) -> Response:
-        status, body = pages.ready(gateway)
-        return page(body, status)
 
     routes: list[Route] = [Route(path, ModelRoute(gateway, path), methods=["POST"]) for path in MODEL_ROUTES]
     routes += [
-        Route("/health", lambda _: page(b'{"status":"ok"}')),
+        Route("/health", health),
         Route("/ready", ready),
-        Route("/status", lambda _: page(pages.status(gateway, time.time()))),
-        Route("/v1/models", guarded(lambda _: page(pages.models(gateway)))),
-        Route("/v1/models/{name:path}", guarded(one_model)),
+        Route("/status", guarded(lambda _: page(pages.status(gateway, time.time())), key=False)),
+        Route("/v1/models", guarded(lambda _: page(pages.models(gateway)), key=True)),
+        Route("/v1/models/{name:path}", guarded(one_model, key=True)),
     ]
-    return Starlette(routes=routes, exception_handlers={HomeportError: _homeport_error, HTTPException: _http_error})
+    served = Starlette(routes=routes, exception_handlers={HomeportError: _homeport_error, HTTPException: _http_error})
+    served.router.redirect_slashes = False  # its redirect would be built from the caller's Host
+    return served
 
 
 def _homeport_error(_: HttpRequest, error: Exception) -> Response:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Protocol, cast
+from typing import cast
 
 import httptools
 
 from homeport.errors import ClientLeft, Forbidden, HomeportError, Malformed, TooLarge, Unauthenticated
-from homeport.front.routes import BY_URL, MODEL_ROUTES, READ_HEADERS
+from homeport.front.gateway import Gateway
+from homeport.front.routes import BY_URL, MODEL_ROUTES
 from homeport.rules import admission
 from homeport.runner import Runner, Signal
 from homeport.vocabulary import Caller, Request, Surface
@@ -32,47 +33,6 @@ _STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
 _POSTS = tuple(f"POST {path} HTTP/1.".encode() for path in MODEL_ROUTES)
 _HEALTH = b"GET /health HTTP/1."
 _HEALTHY = b'{"status":"ok"}'
-
-
-class Live(Protocol):
-    """Something a caller is served by: a connection, or one request of the twin."""
-
-    def drain(self) -> None:
-        """Answer what is under way, then close; an idle connection closes now."""
-
-    def leave(self, error: HomeportError) -> None:
-        """End the journey under way with an error."""
-
-    def revoke(self, names: set[str]) -> None:
-        """Only these keys are left: an answer for another one ends now."""
-
-    def sweep(self, now: float) -> None:
-        """Close what was quiet for too long."""
-
-
-class Gateway(Protocol):
-    """What a connection needs of the gateway behind it."""
-
-    max_body: int  # bytes
-    draining: bool
-    connections: set[Live]
-
-    @property
-    def now(self) -> float:
-        """The loop's time at its last sweep, seconds."""
-
-    def serve(self, request: Request, out: Exchange) -> Coroutine[Any, Any, None]:
-        """The journey of one request."""
-
-    @property
-    def keyless(self) -> bool:
-        """Whether no key exists, so that only this machine may ask."""
-
-    def after(self, send: Callable[[bytes], object], data: bytes) -> None:
-        """Send what may go out only once its receipt is on record."""
-
-    def other(self) -> asyncio.Protocol:
-        """A protocol that serves every other page."""
 
 
 class Exchange:
@@ -135,9 +95,11 @@ class Front(asyncio.Protocol):
     """One connection of a caller."""
 
     __slots__ = (
+        "_after",
         "_body",
         "_body_bytes",
         "_chunked_ok",
+        "_clock",
         "_exchange",
         "_gateway",
         "_head",
@@ -156,6 +118,8 @@ class Front(asyncio.Protocol):
 
     def __init__(self, gateway: Gateway, loop: asyncio.AbstractEventLoop) -> None:
         self._gateway = gateway
+        self._clock = gateway.clock
+        self._after = gateway.after
         self._loop = loop
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
@@ -170,7 +134,7 @@ class Front(asyncio.Protocol):
         self._runner: Runner | None = None
         self.receiving = False  # in the middle of a request
         self.closing = False  # close after the answer under way
-        self.quiet_since = gateway.now
+        self.quiet_since = gateway.clock.now
 
     # asyncio.Protocol
 
@@ -190,7 +154,7 @@ class Front(asyncio.Protocol):
             data = self._begin(data)
             if not data:
                 return
-        self.quiet_since = self._gateway.now
+        self.quiet_since = self._clock.now
         if self._route is None:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD and not self._body:
@@ -229,9 +193,7 @@ class Front(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        if name in READ_HEADERS:
-            self._headers[name] = value
+        self._headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         if self._exchange is not None:
@@ -284,7 +246,7 @@ class Front(asyncio.Protocol):
 
     def send_last(self, data: bytes) -> None:
         """Send the last bytes of the answer under way, once its receipt is on record; the caller may ask again then."""
-        self._gateway.after(self._answered, data)
+        self._after(self._answered, data)
 
     def _answered(self, data: bytes) -> None:
         transport = self._transport
@@ -293,7 +255,7 @@ class Front(asyncio.Protocol):
         if data:
             transport.write(data)
         self._exchange = None
-        self.quiet_since = self._gateway.now
+        self.quiet_since = self._clock.now
         if self.closing:
             self.close()
 
@@ -364,7 +326,7 @@ class Front(asyncio.Protocol):
             b"%bcontent-type: application/json\r\n%bcontent-length: %d\r\n\r\n%b"
             % (_STATUS[200], b"connection: close\r\n" if close else b"", len(_HEALTHY), _HEALTHY)
         )
-        self.quiet_since = self._gateway.now
+        self.quiet_since = self._clock.now
         if close:
             self.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import secrets
@@ -28,22 +29,22 @@ class Reception:
     def ask(self) -> Ask:
         """Read the request. Raises Malformed, naming the field."""
         request = self._request
-        read = openai_request.read(request.body, request.surface)
+        fields, model, stream, wants_usage, prompt_chars, choices = openai_request.read(request.body, request.surface)
         headers = request.headers
         return Ask(
             self._id,
             request.dialect,
             request.surface,
-            read.model,
-            read.fields,
-            read.stream,
-            read.wants_usage,
-            read.prompt_chars,
+            model,
+            fields,
+            stream,
+            wants_usage,
+            prompt_chars,
             credential(headers),
             request.arrived,
             headers.get(b"traceparent"),
             _app(headers.get(b"user-agent")),
-            read.choices,
+            choices,
         )
 
     def __enter__(self) -> Reception:
@@ -88,16 +89,15 @@ class Accept:
 
 def credential(headers: dict[bytes, bytes]) -> str | None:
     """The key a request came with: `Authorization: Bearer`, the bare key there, or `x-api-key`; None where there is none."""
-    value = headers.get(b"authorization")
+    value = headers.get(b"authorization") or headers.get(b"x-api-key")
     if value is None:
-        value = headers.get(b"x-api-key", b"")
-    elif value[:7].lower() == b"bearer ":
+        return None
+    if value[:7].lower() == b"bearer ":
         value = value[7:]
-    return value.strip().decode("latin-1") or None
+    return value.decode("latin-1").strip() or None
 
 
+@functools.lru_cache(maxsize=256)
 def _app(agent: bytes | None) -> str | None:
     """What the caller calls itself: the first word of its User-Agent."""
-    if not agent:
-        return None
-    return agent[:80].decode("latin-1").partition(" ")[0]
+    return agent[:80].decode("latin-1").partition(" ")[0] or None if agent else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from homeport.errors import NoRouteLeft, UnknownModel
+from homeport.errors import NoRouteLeft
 from homeport.ports import Catalogue
 from homeport.rules import selection
 from homeport.vocabulary import Ask, Caller, Route
@@ -21,9 +21,7 @@ class Choose:
         """The routes, best first. Raises UnknownModel with the nearest name, NoRouteLeft where none is allowed."""
         served = self._catalogue.find(ask.model)
         if served is None:
-            meant = selection.nearest(ask.model, self._catalogue.names())
-            hint = f"Did you mean `{meant}`?" if meant else "GET /v1/models lists what is."
-            raise UnknownModel(f"No model `{ask.model[:100]}` is served here. {hint}")
+            raise selection.unknown(ask.model, self._catalogue.names())
         routes = selection.order(served.routes, self._loads, private=served.private)
         if not routes:
             error = NoRouteLeft(f'`{ask.model}` is private, and no local backend serves it. Add a route whose backend has location = "local".')

@@ -20,7 +20,7 @@ class Relay:
     """Carries one answer to its caller (step `relay`)."""
 
     def __init__(self) -> None:
-        self._heads: dict[tuple[str | None, str], bytes] = {}
+        self._heads: dict[tuple[str, str], bytes] = {}
 
     async def __call__(self, upstream: Upstream, ask: Ask, out: Out, account: Account) -> Reply:
         """Stream an answer to its end, or read it whole and hold it.
@@ -102,11 +102,13 @@ class Relay:
 
     def _head(self, account: Account) -> bytes:
         """The header lines that every answer of a model carries."""
-        assert account.route is not None
-        name = (account.backend, account.route.model)
+        route, backend = account.route, account.backend
+        assert route is not None
+        assert backend is not None
+        name = (backend.name, route.model)
         head = self._heads.get(name)
         if head is None:
-            lines = (("x-homeport-backend", account.backend), ("x-homeport-model", account.route.model), ("x-homeport-location", account.location))
+            lines = (("x-homeport-backend", backend.name), ("x-homeport-model", route.model), ("x-homeport-location", backend.location))
             head = b"".join(f"{field}: {_clean(value)}\r\n".encode("latin-1", "replace") for field, value in lines)
             self._heads[name] = head
         return head + f"x-homeport-attempts: {account.tries}\r\nx-request-id: {account.ask.id}\r\n".encode()
@@ -120,6 +122,6 @@ async def _some(upstream: Upstream) -> bytes:
     return body
 
 
-def _clean(value: str | None) -> str:
+def _clean(value: str) -> str:
     """A header value: one line of printable characters."""
-    return "".join(character for character in value or "" if character.isprintable())
+    return "".join(character for character in value if character.isprintable())

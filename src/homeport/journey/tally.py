@@ -26,8 +26,6 @@ class Account:
         "caller",
         "committed",
         "first_token_at",
-        "kind",
-        "location",
         "queue_s",
         "route",
         "settled",
@@ -46,9 +44,7 @@ class Account:
         self.committed = False  # content has reached the caller
         self.caller: Caller | None = None
         self.route: Route | None = None
-        self.backend: str | None = None
-        self.kind: str | None = None
-        self.location: str | None = None
+        self.backend: Backend | None = None
         self.attempts: list[Attempt] = []
         self.usage = NOTHING
         self.first_token_at: float | None = None
@@ -61,7 +57,7 @@ class Account:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self.settled:
             return
-        if not isinstance(error, Unauthenticated):  # strangers do not fill the disk
+        if self._started or not isinstance(error, Unauthenticated):  # strangers do not fill the disk
             self.settle(_outcome(error, self.committed))
 
     def started(self) -> None:
@@ -73,9 +69,7 @@ class Account:
     def begin(self, route: Route, backend: Backend) -> None:
         """An attempt at a backend begins."""
         self.route = route
-        self.backend = backend.name
-        self.kind = backend.kind
-        self.location = backend.location
+        self.backend = backend
         self.first_token_at = None
         self.tries += 1
         self._begun = time.perf_counter()
@@ -102,9 +96,9 @@ class Account:
         """The `homeport` object of a stream's last record."""
         first = self.first_token_at
         return {
-            "backend": self.backend,
-            "model": self.route.model if self.route else None,
-            "location": self.location,
+            "backend": self.backend.name if self.backend is not None else None,
+            "model": self.route.model if self.route is not None else None,
+            "location": self.backend.location if self.backend is not None else None,
             "attempts": self.tries,
             "tok_per_s": rate(usage.completion, generation_s),
             "gen_time": round(generation_s, 4),
@@ -115,14 +109,18 @@ class Account:
     def settle(self, outcome: str, reply: Reply | None = None) -> None:
         """Write the Receipt; called before the last byte goes out, or when it never will."""
         self.settled = True
-        if self._begun is not None:
-            self.end(outcome, "")
         ask, route, first = self.ask, self.route, self.first_token_at
         now = time.perf_counter()
+        if self._begun is not None and route is not None:
+            self.attempts.append(Attempt(route.backend, route.model, outcome, "", ms(now - self._begun)))
+            self._begun = None
         if reply is not None:
             usage, generation_s = reply.usage, reply.generation_s
         else:
             usage, generation_s = self.usage, now - first if first is not None else 0.0
+        backend = self.backend
+        name, kind, location = (backend.name, backend.kind, backend.location) if backend is not None else (None, None, None)
+        arrived, tokens = ask.arrived, usage.completion
         self._tally.settled(
             Receipt(
                 ask.id,
@@ -133,25 +131,25 @@ class Account:
                 ask.dialect,
                 ask.model,
                 route.model if route is not None else None,
-                self.backend,
-                self.kind,
-                self.location,
+                name,
+                kind,
+                location,
                 ask.stream,
                 outcome,
                 self.attempts,
                 usage.prompt,
-                usage.completion,
+                tokens,
                 usage.cached,
                 usage.reasoning,
                 ask.prompt_chars,
-                ms(self.queue_s),
-                ms(first - ask.arrived) if first is not None else None,
-                ms(now - ask.arrived),
-                rate(usage.completion, generation_s),
-                pricing.cost_usd(self.location),
-                cloud_usd=None,
-                cache=None,
-                checks=[],
+                ms(self.queue_s) if self.queue_s else 0.0,
+                ms(first - arrived) if first is not None else None,
+                ms(now - arrived),
+                rate(tokens, generation_s),
+                pricing.cost_usd(location),
+                None,
+                None,
+                [],
             )
         )
 

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from homeport.errors import UnknownModel
 from homeport.vocabulary import Route
 
 
@@ -45,6 +46,13 @@ def order(routes: tuple[Route, ...], loads: Mapping[str, Load], *, private: bool
         else:
             crowded.append(route)
     return roomy + crowded if crowded else roomy
+
+
+def unknown(name: str, known: Sequence[str]) -> UnknownModel:
+    """The error for a name nobody serves, with the nearest that is."""
+    meant = nearest(name, known)
+    hint = f"Did you mean `{meant}`?" if meant else "GET /v1/models lists what is."
+    return UnknownModel(f"No model `{name[:100]}` is served here. {hint}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -41,7 +41,8 @@ def load(*, config: Path | None = None, listen: str | None = None, environ: Mapp
     server = _server(document, listen, environ)
     backends = {name: read_backend(name, table, environ, secrets) for name, table in document.table("backends").tables()}
     models = {name: _model(name, table, backends, document) for name, table in document.table("models").tables()}
-    if PILOT not in backends and backends and any(route.backend == PILOT for model in models.values() for route in model.routes):
+    discover = not backends
+    if PILOT not in backends and any(route.backend == PILOT for model in models.values() for route in model.routes):
         backends[PILOT] = BackendSettings(name=PILOT, kind="pilot")
     _variables(document, environ, secrets)
     document.refuse()
@@ -49,7 +50,7 @@ def load(*, config: Path | None = None, listen: str | None = None, environ: Mapp
         server=server,
         backends=backends,
         models=models,
-        discover=not backends,
+        discover=discover,
         path=path.absolute() if path else None,
         origins=document.origins,
         secrets=secrets,

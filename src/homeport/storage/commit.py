@@ -36,24 +36,23 @@ class GroupCommit:
     def started(self, ask: Ask, ts: float, key: str | None) -> None:
         self._journal.started(ask, ts, key)
         self._under_way.add(ask.id)
-        if not self._pending:
-            self._schedule()
 
     def settled(self, receipt: Receipt) -> None:
         self._journal.settled(receipt)
         self._under_way.discard(receipt.id)
-        if not self._pending:
+        if receipt.outcome == "client_left" and not self._pending:  # nothing is sent after it
             self._schedule()
 
     def after(self, send: Callable[[bytes], object], data: bytes) -> None:
         """Call `send(data)` once everything recorded so far is on file, in the order of these calls."""
-        if len(self._under_way) <= FEW and not self._waiting:
+        if self._pending:
+            self._waiting.append((send, data))
+        elif len(self._under_way) > FEW:
+            self._waiting.append((send, data))
+            self._schedule()
+        else:
             self._journal.flush()
             send(data)
-            return
-        self._waiting.append((send, data))
-        if not self._pending:
-            self._schedule()
 
     def flush(self) -> None:
         """Write the lines, then let go of what waits for them."""

@@ -16,11 +16,11 @@ class LedgerKeeper:
     """Keeps the ledger in `folder` close to the journal, from `start` to `stop`.
 
     It works off the journal in turns of 100 rows, about 1 ms each, and rests after each for as long as keeps it at
-    `share` of a core: some 2,000 rows/s at 0.02. A busier gateway gets ahead of it, which costs nothing: whoever reads
+    `share` of a core: some 500 rows/s at 0.005. A busier gateway gets ahead of it, which costs nothing: whoever reads
     the ledger catches up first, and the keeper follows when traffic eases. `trouble` says why it cannot work, or is None.
     """
 
-    def __init__(self, folder: Path, *, share: float = 0.02) -> None:
+    def __init__(self, folder: Path, *, share: float = 0.005) -> None:
         self.trouble: str | None = None
         self._folder = folder
         self._share = share

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import msgspec
@@ -59,16 +60,23 @@ def read(body: bytes, asked: str) -> tuple[bytes, Usage, str | None, bool]:
     usage = usage_wire.counted(whole.usage) if whole.usage is not None else NOTHING
     if not choices:
         return body, usage, None, choices is not None
-    return body, usage, choices[0].finish_reason, not any(map(_says_something, choices))
+    first = choices[0]
+    empty = not _says_something(first) and not any(map(_says_something, choices[1:]))
+    return body, usage, first.finish_reason, empty
 
 
 def renamed(body: bytes, theirs: str, asked: str) -> bytes:
     """The body with the backend's name for its model replaced; as JSON structure it stands with or without a blank."""
-    theirs_json, ours_json = _encode(theirs), _encode(asked)
-    for gap in (b'"model":', b'"model": '):
-        if gap + theirs_json in body:
-            return body.replace(gap + theirs_json, gap + ours_json, 1)
+    for needle, ours in _names(theirs, asked):
+        if needle in body:
+            return body.replace(needle, ours, 1)
     return body
+
+
+@functools.lru_cache(maxsize=256)
+def _names(theirs: str, asked: str) -> tuple[tuple[bytes, bytes], ...]:
+    theirs_json, ours_json = _encode(theirs), _encode(asked)
+    return tuple((gap + theirs_json, gap + ours_json) for gap in (b'"model":', b'"model": '))
 
 
 def _says_something(choice: _Choice) -> bool:

@@ -89,15 +89,8 @@ _fields = msgspec.json.Decoder(dict[str, Raw])
 _encoder = msgspec.json.Encoder()
 
 
-class Reading(Struct, gc=False):
-    """A body that was read: its raw fields and what the journey needs to know of them."""
-
-    fields: dict[str, Raw]
-    model: str
-    stream: bool
-    wants_usage: bool
-    prompt_chars: int
-    choices: int
+Reading = tuple[dict[str, Raw], str, bool, bool, int, int]
+"""A body that was read: its raw fields, the model, whether a stream and its usage are wanted, the prompt's characters, the number of answers."""
 
 
 def read(body: bytes, surface: Surface) -> Reading:
@@ -119,7 +112,7 @@ def read(body: bytes, surface: Surface) -> Reading:
     if not seen.model:
         raise Malformed("`model` is empty. Name a model; GET /v1/models lists them.", param="model")
     if surface is EMBEDDINGS:
-        return Reading(fields, seen.model, False, False, _prompt_chars(seen.input), 1)
+        return fields, seen.model, False, False, _prompt_chars(seen.input), 1
     chars, prompts = 0, 1
     if surface is CHAT:
         if not seen.messages:
@@ -135,9 +128,9 @@ def read(body: bytes, surface: Surface) -> Reading:
     if n is not None and not 1 <= n <= 128:
         raise Malformed(f"`n` is {n}; it must be from 1 to 128.", param="n")
     if not seen.stream:
-        return Reading(fields, seen.model, False, False, chars, (n or 1) * prompts)
+        return fields, seen.model, False, False, chars, (n or 1) * prompts
     options = seen.stream_options
-    return Reading(fields, seen.model, True, options is not None and bool(options.include_usage), chars, (n or 1) * prompts)
+    return fields, seen.model, True, options is not None and bool(options.include_usage), chars, (n or 1) * prompts
 
 
 def write(fields: dict[str, Raw], *, model: str, stream: bool, options: dict[str, Any], surface: Surface) -> bytes:
@@ -145,10 +138,10 @@ def write(fields: dict[str, Raw], *, model: str, stream: bool, options: dict[str
 
     `options` are defaults: a field the caller sent wins. Unknown fields pass through untouched.
     """
+    if surface is EMBEDDINGS:  # nothing is sampled, so no option applies
+        return _encoder.encode({**fields, "model": model})
     out: dict[str, Any] = {**options, **fields} if options else dict(fields)
     out["model"] = model
-    if surface is EMBEDDINGS:
-        return _encoder.encode(out)
     if stream:
         out["stream"] = True
         given = fields.get("stream_options")

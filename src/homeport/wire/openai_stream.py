@@ -207,7 +207,8 @@ def _plain_until(data: bytes, at: int) -> int:
             first = found
     if first == len(data):
         return first
-    return max(at, data.rfind(b"\n\n", at, first) + 2)
+    end = data.rfind(b"\n\n", at, first)
+    return end + 2 if end >= 0 else at
 
 
 def _has_content(choice: dict[str, Any]) -> bool:

@@ -1,76 +1,20 @@
-"""Whatever a caller sends: the error of the contract, a receipt where one is due, nothing leaked, nothing else disturbed."""
+"""Whatever a caller asks: the error of the contract, a receipt where one is due, nothing leaked, nothing else disturbed."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import homeport.app
-import homeport.front.protocol
+from homeport.storage.keys import Keys
 from homeport.testing.backend import ScriptedBackend
 from tests.caller import Caller, Heard, ask, asked, chat, request_bytes
+from tests.faults.doors import CHAT, TEXT, over, refused
 from tests.gateway import Running, config
-
-TEXT = "all is well"
-CHAT = "/v1/chat/completions"
-
-
-@pytest.fixture(scope="module")
-def backend() -> Iterator[ScriptedBackend]:
-    with ScriptedBackend(TEXT) as backend:
-        yield backend
-
-
-@pytest.fixture(scope="module")
-def gateway(backend: ScriptedBackend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with Running(config(tmp_path_factory.mktemp("gateway"), {"only": backend.url}, max_body_mb=1)) as gateway:
-        yield gateway
-
-
-@pytest.fixture(autouse=True)
-def nothing_disturbed(gateway: Running, backend: ScriptedBackend) -> Iterator[None]:
-    """After each test: no lease, no stray request, and the next caller is served."""
-    yield
-    assert gateway.idle()
-    assert backend.until(lambda: backend.in_flight == 0, 1.0)
-    assert asked(gateway.url, chat(stream=True)).text == TEXT
-
-
-@pytest.fixture(params=["protocol", "asgi"])
-def front(request: pytest.FixtureRequest) -> str:
-    """Each of the two ways in; a connection that once asked for a page stays with the second."""
-    return str(request.param)
-
-
-def over(gateway: Running, front: str, data: bytes, *, seconds: float = 5.0) -> Heard:
-    """Raw bytes over one connection, and the first response to them."""
-
-    async def go() -> Heard:
-        async with Caller(gateway.url) as caller:
-            if front == "asgi":
-                await caller.ask(method="GET", path="/ready")
-            await caller.send(data)
-            return await asyncio.wait_for(caller.hear(), seconds)
-
-    return asyncio.run(go())
-
-
-def refused(heard: Heard, status: int, *, param: str | None = None) -> None:
-    """An error in OpenAI's envelope."""
-    assert (heard.status, heard.end) == (status, "complete")
-    assert heard.headers["content-type"].startswith("application/json")
-    assert heard.json.keys() == {"error"}
-    assert {"message", "type", "param", "code"} <= heard.error.keys()
-    assert heard.error["type"] in ("invalid_request_error", "authentication_error", "permission_error")
-    assert heard.error["param"] == param
-    assert "Traceback" not in heard.error["message"]
-
 
 NOT_JSON = [
     b"{",
@@ -270,214 +214,6 @@ def test_a_query_is_ignored(gateway: Running, front: str) -> None:
     assert over(gateway, front, request_bytes(chat(), path=f"{CHAT}?api-version=1")).text == TEXT
 
 
-BODY = json.dumps(chat()).encode()
-SMUGGLED: dict[str, bytes] = {
-    "CL and TE": b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-    "TE and CL": b"transfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n",
-    "two lengths": b"content-length: %d\r\ncontent-length: 3\r\n\r\n%b" % (len(BODY), BODY),
-    "a list of lengths": b"content-length: %d, %d\r\n\r\n%b" % (len(BODY), len(BODY), BODY),
-    "negative length": b"content-length: -1\r\n\r\n",
-    "signed length": b"content-length: +%d\r\n\r\n%b" % (len(BODY), BODY),
-    "hexadecimal length": b"content-length: 0x%x\r\n\r\n%b" % (len(BODY), BODY),
-    "blank before the colon": b"content-length : %d\r\n\r\n%b" % (len(BODY), BODY),
-    "bare LF": b"content-length: %d\n\n%b" % (len(BODY), BODY),
-    "bare LF in a header": b"x-a: 1\nx-b: 2\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY),
-    "bare CR in a header": b"x-a: 1\rx-b: 2\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY),
-    "NUL in a header": b"x-a: 1\x002\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY),
-    "a folded header": b"x-a: 1\r\n 2\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY),
-    "unknown TE": b"transfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
-    "TE twice": b"transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
-    "a chunk without size": b"transfer-encoding: chunked\r\n\r\nxyz\r\n\r\n",
-    "a chunk of a huge size": b"transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
-    "a chunk ended by LF": b"transfer-encoding: chunked\r\n\r\n%x\n%b\n0\n\n" % (len(BODY), BODY),
-}
-
-
-@pytest.mark.parametrize("name", SMUGGLED)
-def test_framing_that_can_be_read_two_ways_is_refused(gateway: Running, backend: ScriptedBackend, front: str, name: str) -> None:
-    before = backend.generations
-    heard = over(gateway, front, f"POST {CHAT} HTTP/1.1\r\nhost: 127.0.0.1\r\n".encode() + SMUGGLED[name])
-    assert heard.status in (400, 413)
-    assert backend.generations == before
-
-
-@pytest.mark.parametrize(
-    "junk",
-    [
-        b"\r\n\r\n",
-        b"hello\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        b"GET\r\n\r\n",
-        b"POST / HTTP/9.9\r\n\r\n",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"\x00" * 100,
-    ],
-)
-def test_what_is_no_http_is_refused_and_closed(gateway: Running, junk: bytes) -> None:
-    async def go() -> bytes:
-        async with Caller(gateway.url) as caller:
-            await caller.send(junk)
-            caller.writer.write_eof()
-            return await asyncio.wait_for(caller.reader.read(), 5)
-
-    answer = asyncio.run(go())
-    assert answer == b"" or answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 404", b"HTTP/1.1 405"))
-
-
-def test_pipelined_requests_are_answered_or_closed_never_mixed(gateway: Running, backend: ScriptedBackend, front: str) -> None:
-    async def go() -> list[Heard]:
-        async with Caller(gateway.url) as caller:
-            if front == "asgi":
-                await caller.ask(method="GET", path="/ready")
-            await caller.send(request_bytes(chat("a")) + request_bytes(chat("b")) + request_bytes(chat("c")))
-            heards = [await asyncio.wait_for(caller.hear(), 5)]
-            while heards[-1].status and len(heards) < 3:
-                heards.append(await asyncio.wait_for(caller.hear(), 5))
-            return heards
-
-    before = backend.generations
-    heards = asyncio.run(go())
-    answered = [heard for heard in heards if heard.status]
-    assert 1 <= len(answered) <= 3
-    assert {heard.text for heard in answered} == {TEXT}
-    assert all(heard.end == "complete" for heard in answered)
-    assert backend.generations - before == len(answered)
-
-
-def test_pipelined_behind_a_stream(gateway: Running, backend: ScriptedBackend) -> None:
-    async def go() -> tuple[Heard, bytes]:
-        async with Caller(gateway.url) as caller:
-            await caller.send(request_bytes(chat("a", stream=True)))
-            await caller.send(request_bytes(method="GET", path="/health"))
-            first = await asyncio.wait_for(caller.hear(), 5)
-            caller.writer.write_eof()
-            return first, await asyncio.wait_for(caller.reader.read(), 5)
-
-    first, rest = asyncio.run(go())
-    assert first.finished
-    assert rest == b"" or rest.startswith(b"HTTP/1.1 200")
-
-
-def test_a_bad_request_first_and_a_good_one_behind_it(gateway: Running, front: str) -> None:
-    async def go() -> list[Heard]:
-        async with Caller(gateway.url) as caller:
-            if front == "asgi":
-                await caller.ask(method="GET", path="/ready")
-            await caller.send(request_bytes(b"{") + request_bytes(chat()))
-            return [await asyncio.wait_for(caller.hear(), 5), await asyncio.wait_for(caller.hear(), 5)]
-
-    bad, good = asyncio.run(go())
-    assert bad.status == 400
-    assert good.status in (0, 200)
-
-
-def test_a_half_closed_socket_is_a_caller_who_left(gateway: Running, backend: ScriptedBackend, front: str) -> None:
-    """It may be answered or not, but quickly, and nothing stays behind."""
-
-    async def go(data: bytes) -> bytes:
-        async with Caller(gateway.url) as caller:
-            if front == "asgi":
-                await caller.ask(method="GET", path="/ready")
-            await caller.send(data)
-            caller.writer.write_eof()
-            return await asyncio.wait_for(caller.reader.read(), 5)
-
-    whole = request_bytes(chat(stream=True))
-    for data in (whole, whole[:-5], whole[:30], b""):
-        answer = asyncio.run(go(data))
-        assert answer == b"" or answer.startswith(b"HTTP/1.1 ")
-
-
-def test_a_caller_who_leaves_at_any_byte(gateway: Running, backend: ScriptedBackend, front: str) -> None:
-    data = request_bytes(chat(stream=True))
-
-    async def one(size: int) -> None:
-        async with Caller(gateway.url) as caller:
-            if front == "asgi":
-                await caller.ask(method="GET", path="/ready")
-            await caller.send(data[:size])
-            if size % 3 == 0:
-                await asyncio.sleep(0.005)
-            await caller.leave(reset=size % 2 == 0)
-
-    async def go() -> None:
-        for size in range(0, len(data) + 1, 1 if front == "protocol" else 5):
-            await one(size)
-
-    before, receipts = backend.generations, len(gateway.journal.receipts)
-    asyncio.run(go())
-    assert gateway.idle()
-    assert backend.generations - before <= 1
-    assert len(gateway.journal.receipts) - receipts <= 1
-
-
-def test_a_request_byte_by_byte(gateway: Running, front: str) -> None:
-    async def go() -> Heard:
-        async with Caller(gateway.url) as caller:
-            if front == "asgi":
-                await caller.ask(method="GET", path="/ready")
-            for byte in request_bytes(chat(stream=True)):
-                await caller.send(bytes([byte]))
-                await asyncio.sleep(0)
-            return await asyncio.wait_for(caller.hear(), 5)
-
-    assert asyncio.run(go()).text == TEXT
-
-
-def test_expect_continue(gateway: Running, front: str) -> None:
-    async def go() -> tuple[bytes, Heard]:
-        async with Caller(gateway.url) as caller:
-            if front == "asgi":
-                await caller.ask(method="GET", path="/ready")
-            data = request_bytes(chat(), headers={"expect": "100-continue"})
-            head, body = data.split(b"\r\n\r\n", 1)
-            await caller.send(head + b"\r\n\r\n")
-            interim = await asyncio.wait_for(caller.reader.readuntil(b"\r\n\r\n"), 5)
-            await caller.send(body)
-            return interim, await asyncio.wait_for(caller.hear(), 5)
-
-    interim, heard = asyncio.run(go())
-    assert interim.startswith(b"HTTP/1.1 100 ")
-    assert heard.text == TEXT
-
-
-STALLS = {
-    "nothing at all": b"",
-    "half a request line": b"POST /v1/ch",
-    "half a request line of a page": b"GET /stat",
-    "half a head": f"POST {CHAT} HTTP/1.1\r\nhost: 127".encode(),
-    "half a head of a page": b"GET /status HTTP/1.1\r\nhost: 127",
-    "half a head of an unknown path": b"GET /nope HTTP/1.1\r\nhost: 127",
-    "half a body": request_bytes(chat())[:-5],
-    "no body": request_bytes(chat()).partition(b"\r\n\r\n")[0] + b"\r\n\r\n",
-}
-
-
-@pytest.mark.parametrize("name", STALLS)
-def test_slow_headers_and_bodies_are_given_up(tmp_path: Path, backend: ScriptedBackend, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(homeport.front.protocol, "HEAD_TIMEOUT_S", 0.3)
-    monkeypatch.setattr(homeport.front.protocol, "KEEP_ALIVE_S", 0.3)
-    monkeypatch.setattr(homeport.app, "SWEEP_S", 0.1)
-
-    async def go(url: str) -> bytes:
-        async with Caller(url) as caller:
-            await caller.send(STALLS[name])
-            return await asyncio.wait_for(caller.reader.read(), 3)
-
-    with Running(config(tmp_path, {"only": backend.url})) as own:
-        answer = asyncio.run(go(own.url))
-        assert answer == b"" or answer.startswith(b"HTTP/1.1 408 ")
-
-
-def test_a_thousand_idle_connections_disturb_nobody(gateway: Running) -> None:
-    sockets = [socket.create_connection(("127.0.0.1", int(gateway.url.rpartition(":")[2]))) for _ in range(500)]
-    try:
-        assert asked(gateway.url, chat()).text == TEXT
-    finally:
-        for idle in sockets:
-            idle.close()
-
-
 def test_a_foreign_page_is_refused(gateway: Running, backend: ScriptedBackend, front: str) -> None:
     before = backend.generations
     for headers in ({"host": "evil.example"}, {"origin": "https://evil.example"}):
@@ -489,8 +225,6 @@ def test_a_foreign_page_is_refused(gateway: Running, backend: ScriptedBackend, f
 class TestKeys:
     @pytest.fixture
     def key(self, tmp_path: Path) -> str:
-        from homeport.storage.keys import Keys
-
         return Keys(tmp_path / "data").add("one")
 
     @pytest.fixture
