@@ -41,6 +41,7 @@ from homeport.vocabulary import Caller, Request, Standing
 
 if TYPE_CHECKING:
     from homeport.backends.engine import Engine
+    from homeport.front.handover import Pages
 
 log = logging.getLogger("homeport")
 
@@ -93,8 +94,7 @@ class App:
         )
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._asgi: Callable[[], asyncio.Protocol] | None = None
-        self._asgi_connections: set[Any] = set()
+        self._pages: Pages | None = None
 
     # start and stop
 
@@ -122,10 +122,10 @@ class App:
             self._server.close()
         for connection in list(self.connections):
             connection.drain()
-        for other in list(self._asgi_connections):
-            other.shutdown()
+        if self._pages is not None:
+            self._pages.drain()
         deadline = time.monotonic() + self.settings.server.drain_timeout_s
-        while (self.connections or self._asgi_connections) and time.monotonic() < deadline:
+        while (self.connections or (self._pages is not None and self._pages.open)) and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
         for connection in list(self.connections):
             connection.leave(Stopping("This gateway is stopping, and the answer was not done in time. Ask again in a moment."))
@@ -167,9 +167,11 @@ class App:
 
     def other(self) -> asyncio.Protocol:
         """A protocol that serves every other page: uvicorn's, with the ASGI app; loaded when it is first needed."""
-        if self._asgi is None:
-            self._asgi = _uvicorn(self, self._asgi_connections)
-        return self._asgi()
+        if self._pages is None:
+            from homeport.front.handover import Pages
+
+            self._pages = Pages(self)
+        return self._pages.connection()
 
     # what the pages show (front.pages.Overview)
 
@@ -236,6 +238,8 @@ class App:
         now = asyncio.get_running_loop().time()
         for connection in list(self.connections):
             connection.sweep(now)
+        if self._pages is not None:
+            self._pages.sweep()
 
 
 LAST_ROWS = 200_000  # receipts the ledger is brought up to date with at the end; whoever reads it next does the rest
@@ -249,21 +253,6 @@ async def every(seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -
         except Exception as error:
             log.exception("background work %s failed: %s", work.__name__, type(error).__name__)
         await asyncio.sleep(seconds)
-
-
-def _uvicorn(app: App, connections: set[Any]) -> Callable[[], asyncio.Protocol]:
-    """A factory of uvicorn's connections with the ASGI app behind them."""
-    from uvicorn.config import Config
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-    from uvicorn.server import ServerState
-
-    from homeport.front.asgi import app as asgi_app
-
-    config = Config(asgi_app(app), lifespan="off", log_config=None, access_log=False, server_header=False, timeout_keep_alive=75)
-    config.load()
-    state = ServerState()
-    state.connections = connections
-    return lambda: HttpToolsProtocol(config, state, {})
 
 
 def run(settings: Settings, *, ready: Callable[[str, Sequence[Standing]], None]) -> int:

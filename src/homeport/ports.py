@@ -62,6 +62,9 @@ class Upstream(Protocol):
     def progress(self) -> None:
         """A token came: the idle clock starts anew."""
 
+    def wait(self) -> None:
+        """The caller reads slower than the backend writes: until `progress`, only the total clock counts."""
+
     async def whole(self) -> bytes:
         """All of the body; only the total clock counts. Raises as `read`."""
 

@@ -9,7 +9,7 @@ from homeport.journey.admit import Admit
 from homeport.journey.answer import NoAnswers
 from homeport.journey.cache import NoCache
 from homeport.journey.choose import Choose
-from homeport.journey.dispatch import Dispatch
+from homeport.journey.dispatch import Dispatch, exhausted
 from homeport.journey.relay import Relay
 from homeport.journey.review import Review
 from homeport.journey.tally import Tally
@@ -51,4 +51,4 @@ async def serve(request: Request, out: Out, step: Steps) -> None:
                     step.review(reply)
                     step.cache.keep(ask, caller, reply)
                     return step.relay.release(reply, ask, out, account)
-            raise step.dispatch.exhausted(ask, account)
+            raise exhausted(ask, account)

@@ -26,7 +26,7 @@ def over(gateway: Running, front: str, data: bytes, *, seconds: float = 5.0) -> 
 
 def refused(heard: Heard, status: int, *, param: str | None = None) -> None:
     """An error in OpenAI's envelope."""
-    assert (heard.status, heard.end) == (status, "complete")
+    assert (heard.status, heard.end) == (status, "complete"), f"{heard.status} {heard.end}: {heard.body[:200]!r}"
     assert heard.headers["content-type"].startswith("application/json")
     assert heard.json.keys() == {"error"}
     assert {"message", "type", "param", "code"} <= heard.error.keys()

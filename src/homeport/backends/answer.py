@@ -151,6 +151,10 @@ class Answer(Signal):
         self.begun = True
         self.deadline = min(self._deadlines.now + self._clocks.idle_s, self._total_at)
 
+    def wait(self) -> None:
+        """The caller reads slower than the backend writes: until `progress`, only the total clock counts."""
+        self.deadline = self._total_at
+
     def close(self) -> None:
         """Done with it: to the pool after the proper end, else the connection is closed at once."""
         connection, self._connection = self._connection, None

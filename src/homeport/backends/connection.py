@@ -52,6 +52,7 @@ class Connection(asyncio.Protocol):
         "_resting",
         "_stopped",
         "_transport",
+        "_unwanted",
         "idle_since",
     )
 
@@ -66,7 +67,7 @@ class Connection(asyncio.Protocol):
         self._keep_alive = False
         self._head_bytes = 0
         self._last_read = 0.0
-        self._resting = self._paused = self._stopped = False
+        self._resting = self._paused = self._stopped = self._unwanted = False
         self.idle_since = 0.0
 
     def send(self, request: bytes, answer: Answer) -> None:
@@ -88,7 +89,8 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def abort(self) -> None:
-        """Close now, dropping what is unsent."""
+        """Close now, dropping what is unsent; one that is still being made is closed as soon as it is."""
+        self._unwanted = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -107,9 +109,9 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport = cast(asyncio.Transport, transport)  # uvloop's is one by shape, not by class
-        self._transport = transport
-        self._pool.open.add(self)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by shape, not by class
+        if self._unwanted:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         answer = self._answer

@@ -71,10 +71,10 @@ class Leases:
 
     def _abandon(self, turn: asyncio.Future[Lease]) -> None:
         """The waiter is gone: out of the queue, or, where a place just came, on with it to the next."""
-        if not turn.done():
-            turn.cancel()
+        if turn in self._waiting:
             self._waiting.remove(turn)
-        elif not turn.cancelled() and turn.exception() is None:
+            turn.cancel()
+        elif turn.done() and not turn.cancelled() and turn.exception() is None:
             turn.result().release()
 
     def _too_long(self, turn: asyncio.Future[Lease]) -> None:

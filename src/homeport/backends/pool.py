@@ -88,12 +88,11 @@ class Pool:
             await self._endpoint.ready(self._ready_timeout_s)
             self._aim()
         loop = asyncio.get_running_loop()
+        connection = Connection(self)
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(self), self.host, self.port, ssl=self._ssl, server_hostname=self.host if self._ssl else None
-                )
-                return connection
+                await loop.create_connection(lambda: connection, self.host, self.port, ssl=self._ssl, server_hostname=self.host if self._ssl else None)
+            self.open.add(connection)
         except TimeoutError:
             raise Unreachable(f"no connection within {self._connect_timeout_s:g} s") from None
         except ConnectionRefusedError:
@@ -104,6 +103,10 @@ class Pool:
             raise Unreachable(f"no such host: {self.host}") from None
         except OSError as error:
             raise Unreachable(f"no connection: {error.strerror or type(error).__name__}") from None
+        finally:
+            if connection not in self.open:  # failed, or given up meanwhile: it may yet be made
+                connection.abort()
+        return connection
 
     def close(self) -> None:
         """Close every connection, idle or not."""

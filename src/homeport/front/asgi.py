@@ -66,6 +66,14 @@ class AsgiExchange:
         while self.paused:
             await self._signal
 
+    def over(self, failure: BaseException | None) -> None:
+        """The journey is over; what it sent last may still wait for its receipt."""
+        self._gateway.after(self._over, b"")
+
+    def _over(self, _: bytes) -> None:
+        self.done = True
+        self._more.set()
+
     def _ended(self, data: bytes) -> None:
         self.done = True
         self._put({"type": "http.response.body", "body": data, "more_body": False})
@@ -135,7 +143,7 @@ class ModelRoute:
         if body is None:
             return
         out = AsgiExchange(self._gateway)
-        runner = Runner(self._gateway.serve(Request(self._dialect, self._surface, headers, body, time.perf_counter()), out))
+        runner = Runner(self._gateway.serve(Request(self._dialect, self._surface, headers, body, time.perf_counter()), out), out.over)
         call = Call(runner, out)
         self._gateway.connections.add(call)
         runner.resume()

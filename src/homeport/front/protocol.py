@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import cast
 
@@ -155,11 +154,6 @@ class Front(asyncio.Protocol):
             if not data:
                 return
         self.quiet_since = self._clock.now
-        if self._route is None:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD and not self._body:
-                self._refuse(Malformed("The request head is longer than 64 KB.", code="head_too_large"), 431)
-                return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -167,6 +161,10 @@ class Front(asyncio.Protocol):
         except httptools.HttpParserError as error:
             if not self.closing:
                 self._refuse(Malformed(f"This is not an HTTP/1.1 request: {str(error)[:120]}.", code="bad_http"), 400)
+        if self.receiving and self._route is None:  # the head goes on
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD:
+                self._refuse(Malformed("The request head is longer than 64 KB.", code="head_too_large"), 431)
 
     def eof_received(self) -> None:
         """The caller closed its side: it is taken to have left, as nginx takes it. The transport closes itself."""
@@ -352,10 +350,10 @@ class Front(asyncio.Protocol):
             return
         self.closing = True
         body = openai_reply.error_body(error)
-        transport.write(b"%bcontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b" % (_STATUS[status], len(body), body))
+        transport.write(refusal(status, body))
         self.close()
 
 
-def protocol(gateway: Gateway, loop: asyncio.AbstractEventLoop) -> Callable[[], Front]:
-    """The protocol factory for `loop.create_server`."""
-    return lambda: Front(gateway, loop)
+def refusal(status: int, body: bytes) -> bytes:
+    """The whole response to a request that never became one."""
+    return b"%bcontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b" % (_STATUS[status], len(body), body)

@@ -65,7 +65,11 @@ class Try:
         account.end(_outcome(error), _reason(error))
         if isinstance(error, BackendError):
             log.warning("%s: attempt %d at %s (%s) failed: %s", self._ask.id, len(account.attempts), self._route.backend, self._route.model, error)
-        return retry.goes_on(error, attempts=len(account.attempts), committed=account.committed)
+        if not isinstance(error, BackendError) or account.committed:
+            return False
+        if not retry.goes_on(attempts=account.tries):
+            raise exhausted(self._ask, account) from error
+        return True
 
 
 class Dispatch:
@@ -77,14 +81,15 @@ class Dispatch:
     def __call__(self, ask: Ask, route: Route, account: Account) -> Try:
         return Try(ask, route, self._backends[route.backend], account)
 
-    def exhausted(self, ask: Ask, account: Account) -> NoRouteLeft:
-        """The error for when no route is left: what each attempt met."""
-        met = "; ".join(f"{attempt.backend}: {attempt.reason}" for attempt in account.attempts)
-        error = NoRouteLeft(f"No backend could answer `{ask.model}` just now. {met}. `homeport status` shows how they are.")
-        if account.attempts and all(attempt.outcome == "full" for attempt in account.attempts):
-            error.code = "queue_full"
-            error.retry_after_s = 2
-        return error
+
+def exhausted(ask: Ask, account: Account) -> NoRouteLeft:
+    """The error for when no route is left: what each attempt met."""
+    met = "; ".join(f"{attempt.backend}: {attempt.reason}" for attempt in account.attempts)
+    error = NoRouteLeft(f"No backend could answer `{ask.model}` just now. {met}. `homeport status` shows how they are.")
+    if account.attempts and all(attempt.outcome == "full" for attempt in account.attempts):
+        error.code = "queue_full"
+        error.retry_after_s = 2
+    return error
 
 
 def _outcome(error: BaseException) -> str:

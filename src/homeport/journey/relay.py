@@ -72,7 +72,9 @@ class Relay:
                 out.write(passed)
                 account.usage = stream.usage or Usage(completion=events, estimated=True)
                 if out.paused:
+                    upstream.wait()
                     await out.drained()
+                    upstream.progress()
         if not stream.begun:
             raise BrokeMidStream("the stream ended without an answer")
         reply = Reply(200, b"text/event-stream", None, stream.usage or Usage(completion=events, estimated=True), stream.finish, False, account.generation_s())

@@ -10,7 +10,7 @@ import msgspec
 from homeport.errors import BrokeMidStream
 from homeport.vocabulary import CHAT, Surface, Usage
 from homeport.wire import usage as usage_wire
-from homeport.wire.openai_stream import error_kind
+from homeport.wire.openai_stream import choices_of, error_kind
 from homeport.wire.sse import EventCutter, payload
 
 _decoder = msgspec.json.Decoder()
@@ -38,10 +38,9 @@ class Run:
         self.index = index  # of the choice
 
     @classmethod
-    def like(cls, event: bytes, chunk: dict[str, Any]) -> Run | None:
+    def like(cls, event: bytes, chunk: dict[str, Any], choices: list[dict[str, Any]]) -> Run | None:
         """The mould of a decoded event, where it has one text and nothing else that adds up."""
-        choices = chunk.get("choices")
-        if not isinstance(choices, list) or len(choices) != 1 or chunk.get("usage"):
+        if len(choices) != 1 or chunk.get("usage"):
             return None
         choice = choices[0]
         delta = choice.get("delta")
@@ -77,10 +76,12 @@ class Run:
         return at + sum(map(len, texts)) + len(texts) * len(self._between)
 
     def text(self) -> str:
-        """All that was taken, decoded; a character that was split over two events is whole again."""
-        decoded = _decoder.decode(b'"' + b"".join(self._texts) + b'"')
-        assert isinstance(decoded, str)
-        return decoded
+        """All that was taken, decoded; a character that was split over two events is whole again. Raises BrokeMidStream."""
+        try:
+            decoded = _decoder.decode(b'"' + b"".join(self._texts) + b'"')
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise BrokeMidStream("an event of the stream is not JSON") from None
+        return str(decoded)
 
 
 class Assembly:
@@ -115,7 +116,7 @@ class Assembly:
                 if after > at:
                     at = after
                     continue
-            stop = data.find(b"\n\n", at) + 2 or end
+            stop = data.index(b"\n\n", at) + 2
             self._take(data[at:stop])
             at = stop
 
@@ -137,7 +138,7 @@ class Assembly:
             raise BrokeMidStream("an event of the stream is not JSON") from None
         if isinstance(chunk, dict):
             self._close_run()
-            run = Run.like(event, chunk)
+            run = Run.like(event, chunk, choices_of(chunk))
             self._merge(chunk)
             self._run = run
 
@@ -152,7 +153,8 @@ class Assembly:
     def _merge(self, chunk: dict[str, Any]) -> None:
         if chunk.get("error"):
             raise BrokeMidStream(f"the backend reported an error ({error_kind(chunk['error'])})")
-        choices = chunk.pop("choices", None) or ()
+        choices = choices_of(chunk)
+        chunk.pop("choices", None)
         used = chunk.get("usage")
         if isinstance(used, dict):
             self.usage = usage_wire.from_openai(used)

@@ -78,7 +78,7 @@ class Stream:
                     self._held.append(self._renamed(run))
                     at = plain
                     continue
-            stop = data.find(b"\n\n", at) + 2 or end
+            stop = data.index(b"\n\n", at) + 2
             self._take(data[at:stop])
             at = stop
         if not self.begun:
@@ -138,7 +138,7 @@ class Stream:
 
     def _sort(self, event: bytes, chunk: dict[str, Any]) -> None:
         used = chunk.get("usage")
-        choices = chunk.get("choices") or []
+        choices = choices_of(chunk)
         if isinstance(used, dict):
             self.usage = usage_wire.from_openai(used)
             if not choices:
@@ -219,6 +219,14 @@ def _has_content(choice: dict[str, Any]) -> bool:
             return True
         return any(value for name, value in delta.items() if name != "role")
     return bool(choice.get("text"))
+
+
+def choices_of(chunk: dict[str, Any]) -> list[dict[str, Any]]:
+    """The choices of a chunk. Raises BrokeMidStream where it is no chunk at all."""
+    choices = chunk.get("choices") or []
+    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
+        raise BrokeMidStream("an event of the stream is not a chunk of an answer")
+    return choices
 
 
 def error_kind(error: Any) -> str:

@@ -175,6 +175,12 @@ def test_deep_json(gateway: Running, front: str, depth: int) -> None:
     refused(over(gateway, front, request_bytes(objects)), 400)
 
 
+def test_a_long_prompt(gateway: Running, front: str) -> None:
+    """Head and body may come in one read of any size: what counts as head is the head alone."""
+    for _ in range(20):
+        assert over(gateway, front, request_bytes(chat("word " * 40_000))).text == TEXT
+
+
 def test_brackets_in_a_string_are_not_depth(gateway: Running) -> None:
     assert asked(gateway.url, chat('[{"' * 50_000)).text == TEXT
 

@@ -1,0 +1,88 @@
+"""Connections that ask for anything but a model: uvicorn's, with the ASGI app behind them and the same limits as ours."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from homeport.errors import HomeportError, Malformed
+from homeport.front import protocol
+from homeport.front.asgi import app
+from homeport.front.gateway import Gateway
+from homeport.wire import openai_reply
+
+
+class PageProtocol(HttpToolsProtocol):
+    """One connection that was handed over. uvicorn has no clock and no limit for a request that is only half there."""
+
+    def __init__(self, config: Config, state: ServerState) -> None:
+        super().__init__(config, state, {})
+        self._receiving = self._heading = True
+        self._head_bytes = 0
+        self._quiet_since = time.monotonic()
+
+    def data_received(self, data: bytes) -> None:
+        self._quiet_since = time.monotonic()
+        super().data_received(data)
+        if self._heading and self._receiving:
+            self._head_bytes += len(data)
+            if self._head_bytes > protocol.MAX_HEAD:
+                self._refuse(Malformed("The request head is longer than 64 KB.", code="head_too_large"), 431)
+
+    def on_message_begin(self) -> None:
+        self._receiving = self._heading = True
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._heading = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._receiving = False
+        super().on_message_complete()
+
+    def sweep(self) -> None:
+        """Give up a request that does not arrive."""
+        if self._receiving and time.monotonic() - self._quiet_since > protocol.HEAD_TIMEOUT_S:
+            self._refuse(Malformed(f"The request did not arrive within {protocol.HEAD_TIMEOUT_S:g} s.", code="request_timeout"), 408)
+
+    def _refuse(self, error: HomeportError, status: int) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(protocol.refusal(status, openai_reply.error_body(error)))
+            self.transport.close()
+
+
+class Pages:
+    """Makes the connections that serve pages, and ends them."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._config = Config(
+            app(gateway), lifespan="off", log_config=None, access_log=False, server_header=False, timeout_keep_alive=int(protocol.KEEP_ALIVE_S)
+        )
+        self._config.load()
+        self._state = ServerState()
+
+    def connection(self) -> asyncio.Protocol:
+        """A protocol for one connection."""
+        return PageProtocol(self._config, self._state)
+
+    @property
+    def open(self) -> int:
+        """Connections there are."""
+        return len(self._state.connections)
+
+    def drain(self) -> None:
+        """Answer what is under way, then close; idle connections close now."""
+        for connection in list(self._state.connections):
+            connection.shutdown()
+
+    def sweep(self) -> None:
+        """Give up requests that do not arrive."""
+        for connection in list(self._state.connections):
+            if isinstance(connection, PageProtocol):
+                connection.sweep()
