@@ -61,8 +61,10 @@ class BackendProcess:
         self.setup.port = int(self.url.rpartition(":")[2])
 
     def stop(self) -> None:
-        """SIGSTOP: its sockets stay open and nothing is answered."""
+        """SIGSTOP, and wait until it stands still: its sockets stay open and nothing is answered."""
         os.kill(self.pid, signal.SIGSTOP)
+        if hasattr(os, "waitid"):  # not on Windows, which has no SIGSTOP either
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
 
     def go_on(self) -> None:
         """SIGCONT."""

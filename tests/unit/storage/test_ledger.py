@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -388,17 +389,12 @@ def test_two_that_open_at_once_make_one_ledger(tmp_path: Path) -> None:
         folder = tmp_path / str(turn)
         busy(folder, 5).close()
         together = threading.Barrier(3)
-        found: list[int] = []
 
-        def look(folder: Path = folder, together: threading.Barrier = together, found: list[int] = found) -> None:
+        def look(folder: Path, together: threading.Barrier = together) -> int:
             together.wait()
             with closing(Ledger(folder)) as ledger:
                 ledger.catch_up()
-                found.append(ledger.count())
+                return ledger.count()
 
-        threads = [threading.Thread(target=look) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert found == [5, 5, 5]
+        with ThreadPoolExecutor(3) as threads:
+            assert list(threads.map(look, [folder] * 3)) == [5, 5, 5]
