@@ -53,10 +53,10 @@ class Upstream(Protocol):
     async def head(self) -> None:
         """Wait for the status and the headers. Raises BackendError."""
 
-    async def read(self) -> bytes | None:
-        """The next bytes, all that have arrived; None at the proper end.
+    async def pump(self, take: Callable[[bytes], bool]) -> bool:
+        """Hand what comes to `take` as it comes: False at the proper end, True once `take` returned True.
 
-        Raises BrokeMidStream where the body is cut, Stalled where a clock ran out.
+        Raises BrokeMidStream where the body is cut, Stalled where a clock ran out, and what `take` raises.
         """
 
     def progress(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from homeport.backends.deadlines import Deadlines
@@ -12,6 +13,9 @@ from homeport.runner import Signal
 NO_HEADERS: dict[bytes, bytes] = {}  # of an answer whose head is not there yet
 HIGH_WATER = 256 * 1024  # bytes unread by the journey at which the backend is made to wait
 LINGER_S = 1.0  # how long a terminal event may be ahead of the end of its body
+
+
+Take = Callable[[bytes], bool]  # takes what came; True: enough for now
 
 
 class Wire(Protocol):
@@ -53,12 +57,13 @@ class ClosedUnanswered(BrokeMidStream):
 
 
 class Answer(Signal):
-    """One answer on its way (port Upstream): its head, then `read` after `read` until None, or all of it by `whole`."""
+    """One answer on its way (port Upstream): its head, then its body by `pump` as it comes, or all of it by `whole`."""
 
     __slots__ = (
         "_clocks",
         "_connection",
         "_deadlines",
+        "_enough",
         "_lingers",
         "_opening",
         "_parts",
@@ -66,6 +71,7 @@ class Answer(Signal):
         "_pool",
         "_request",
         "_stale",
+        "_take",
         "_total_at",
         "_unbounded",
         "begun",
@@ -88,7 +94,8 @@ class Answer(Signal):
         self._deadlines = deadlines
         self._parts: list[bytes] = []
         self._pending = 0
-        self._lingers = self._unbounded = False
+        self._lingers = self._unbounded = self._enough = False
+        self._take: Take | None = None
         self._opening: asyncio.Task[None] | None = None
         self.begun = False  # a token came
         self.status = 0
@@ -115,22 +122,33 @@ class Answer(Signal):
                 raise self.error
             await self
 
-    async def read(self) -> bytes | None:
-        """The next bytes, all that have arrived; None at the proper end. Raises BrokeMidStream or Stalled."""
-        parts = self._parts
-        while not parts:
-            if self.error is not None:
+    async def pump(self, take: Take) -> bool:
+        """Hand what comes to `take`, straight from the socket's callback: False at the proper end, True once `take` returned True.
+
+        Raises BrokeMidStream, Stalled, and whatever BackendError `take` raises.
+        """
+        while True:
+            if self._parts:
+                parts, self._parts = self._parts, []
+                if self._pending > HIGH_WATER and self._connection is not None:
+                    self.progress()
+                    self._connection.resume()
+                self._pending = 0
+                if take(parts[0] if len(parts) == 1 else b"".join(parts)):
+                    return True
+            elif self.error is not None:
                 raise self.error
-            if self.ended:
-                return None
-            await self
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
-        parts.clear()
-        if self._pending > HIGH_WATER and self._connection is not None:
-            self.progress()
-            self._connection.resume()
-        self._pending = 0
-        return data
+            elif self.ended:
+                return False
+            else:
+                self._take = take
+                try:
+                    await self
+                finally:
+                    self._take = None
+                if self._enough:
+                    self._enough = False
+                    return True
 
     async def whole(self) -> bytes:
         """All of the body. There are no tokens to watch, so only the total clock counts. Raises BrokeMidStream or Stalled."""
@@ -202,6 +220,9 @@ class Answer(Signal):
             self.close()
             return
         if parts:
+            if self._take is not None:
+                self._hand(self._take, parts)
+                return
             self._parts += parts
             self._pending += len(parts[0]) if len(parts) == 1 else sum(map(len, parts))
             if self._pending > HIGH_WATER and not self._unbounded and self._connection is not None:
@@ -213,6 +234,14 @@ class Answer(Signal):
         else:
             self._waiter = None
             waiter.resume()
+
+    def _hand(self, take: Take, parts: list[bytes]) -> None:
+        try:
+            self._enough = take(parts[0] if len(parts) == 1 else b"".join(parts))
+        except BackendError as error:
+            self.error = error
+        if self._enough or self.ended or self.error is not None:
+            self.fire()
 
     def _open(self) -> None:
         self._opening = asyncio.ensure_future(self._connect())

@@ -111,14 +111,18 @@ class HttpBackend:
         answer = Answer(pool, request.encode("latin-1"), Clocks(PROBE_TIMEOUT_S, PROBE_TIMEOUT_S, PROBE_TIMEOUT_S), self._shared.deadlines)
         try:
             await answer.head()
-            body = b""
-            while len(body) < MAX_LIST and (data := await answer.read()) is not None:
-                body += data
+            body = bytearray()
+
+            def take(data: bytes) -> bool:
+                body.extend(data)
+                return len(body) > MAX_LIST
+
+            await answer.pump(take)
         finally:
             answer.close()
         if answer.status >= 500:
             raise Refused(f"HTTP {answer.status}")
-        listed = openai_reply.model_names(body) if answer.status == 200 else []
+        listed = openai_reply.model_names(bytes(body)) if answer.status == 200 else []
         if listed:
             self.models = listed
 

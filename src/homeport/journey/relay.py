@@ -57,31 +57,32 @@ class Relay:
     async def _stream(self, upstream: Upstream, ask: Ask, out: Out, account: Account) -> Reply:
         stream = Stream(ask.model, wants_usage=ask.wants_usage)
         events = 0
-        while not stream.done:
-            data = await upstream.read()
-            if data is None:
-                break
+
+        def take(data: bytes) -> bool:
+            nonlocal events
             passed = stream.feed(data)
             if stream.events != events:
                 events = stream.events
                 upstream.progress()
             if passed:
                 if not account.committed:
-                    account.commit()
-                    out.begin(200, self._head(account) + _EVENTS)
+                    self._begin(out, account)
                 out.write(passed)
-                account.usage = stream.usage or Usage(completion=events, estimated=True)
-                if out.paused:
-                    upstream.wait()
-                    await out.drained()
-                    upstream.progress()
+            return stream.done or out.paused
+
+        try:
+            while await upstream.pump(take) and not stream.done:
+                upstream.wait()
+                await out.drained()
+                upstream.progress()
+        finally:
+            account.usage = stream.usage or Usage(completion=stream.events, estimated=True)
         if not stream.begun:
             raise BrokeMidStream("the stream ended without an answer")
-        reply = Reply(200, b"text/event-stream", None, stream.usage or Usage(completion=events, estimated=True), stream.finish, False, account.generation_s())
+        reply = Reply(200, b"text/event-stream", None, account.usage, stream.finish, False, account.generation_s())
         last = stream.close(account.figures(reply.usage, reply.generation_s))
         if not account.committed:
-            account.commit()
-            out.begin(200, self._head(account) + _EVENTS)
+            self._begin(out, account)
         account.settle("ok", reply)
         out.end(last)
         return reply
@@ -89,18 +90,25 @@ class Relay:
     async def _assemble(self, upstream: Upstream, ask: Ask, account: Account) -> Reply:
         whole = Assembly(ask.model, ask.surface)
         events = 0
-        while not whole.done:
-            data = await upstream.read()
-            if data is None:
-                break
+
+        def take(data: bytes) -> bool:
+            nonlocal events
             whole.feed(data)
             if whole.events != events:
                 if not events:
                     account.first_token_at = time.perf_counter()
                 events = whole.events
                 upstream.progress()
+            return whole.done
+
+        await upstream.pump(take)
         body, finish, empty = whole.whole()
         return Reply(200, b"application/json", body, whole.usage or Usage(completion=events, estimated=True), finish, empty, account.generation_s())
+
+    def _begin(self, out: Out, account: Account) -> None:
+        """The commit point."""
+        account.commit()
+        out.begin(200, self._head(account) + _EVENTS)
 
     def _head(self, account: Account) -> bytes:
         """The header lines that every answer of a model carries."""
@@ -118,10 +126,14 @@ class Relay:
 
 async def _some(upstream: Upstream) -> bytes:
     """The beginning of a refusal's body."""
-    body = b""
-    while len(body) < _ERROR_BYTES and (data := await upstream.read()) is not None:
-        body += data
-    return body
+    body = bytearray()
+
+    def take(data: bytes) -> bool:
+        body.extend(data)
+        return len(body) > _ERROR_BYTES
+
+    await upstream.pump(take)
+    return bytes(body)
 
 
 def _clean(value: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
@@ -57,24 +57,32 @@ class MemoryUpstream:
             raise self._error
 
     async def whole(self) -> bytes:
-        """All of the reads. Raises as `read`."""
-        said = b""
-        while (data := await self.read()) is not None:
-            said += data
-        return said
+        """All of the reads. Raises as `pump`."""
+        said = bytearray()
 
-    async def read(self) -> bytes | None:
-        """The next read; None at the proper end. Raises what the script says."""
-        if self.closed:
-            raise BrokeMidStream("it was closed")
-        if self._reads:
-            return self._reads.popleft()
+        def take(data: bytes) -> bool:
+            said.extend(data)
+            return False
+
+        await self.pump(take)
+        return bytes(said)
+
+    async def pump(self, take: Callable[[bytes], bool]) -> bool:
+        """Hand the reads to `take`, one by one, until it has enough. Raises what the script says."""
+        while self._reads:
+            if self.closed:
+                raise BrokeMidStream("it was closed")
+            if take(self._reads.popleft()):
+                return True
         if self._said.freezes_s is not None:
             await asyncio.sleep(self._said.freezes_s)
             raise Stalled(f"no token for {self._said.freezes_s:g} s")
         if self._said.fails is not None:
             raise self._said.fails
-        return None
+        return False
+
+    def wait(self) -> None:
+        """The caller is slow."""
 
     def progress(self) -> None:
         """A token came."""
