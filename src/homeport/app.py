@@ -278,7 +278,6 @@ async def _foreground(app: App, ready: Callable[[str, Sequence[Standing]], None]
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
     await app.start()
     gc.freeze()  # what is there now stays: no collection need look at it again
-    gc.set_threshold(20_000, 20, 50)  # a request leaves no cycles, so collecting often finds nothing
     try:
         ready(app.url, app.standings())
         await ended.wait()

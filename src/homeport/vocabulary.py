@@ -80,7 +80,7 @@ class Reply(Struct, frozen=True, gc=False):
     """What a backend answered. `body` is the whole answer still held, or None once it was streamed."""
 
     status: int
-    content_type: bytes
+    content_type: str
     body: bytes | None
     usage: Usage
     finish: str | None  # "stop", "length", "tool_calls" …; None where the surface has none

@@ -164,6 +164,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._pool.forget(self)
         self._transport = None
+        self._parser = None  # type: ignore[assignment]  # it holds our callbacks: a cycle less to collect
         answer, self._answer = self._answer, None
         if answer is not None:
             if answer.headed and self._until_close(answer):

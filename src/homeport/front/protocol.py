@@ -52,8 +52,8 @@ class Exchange:
     def whole(self, status: int, head: bytes, body: bytes) -> None:
         close = self._front.closing
         self.done = True
-        head = (_STATUS.get(status) or b"HTTP/1.1 %d -\r\n" % status) + head
-        self._front.send_last(b"%b%bcontent-length: %d\r\n\r\n%b" % (head, b"connection: close\r\n" if close else b"", len(body), body))
+        line = _STATUS.get(status) or b"HTTP/1.1 %d -\r\n" % status
+        self._front.send_last(b"%b%b%bcontent-length: %d\r\n\r\n%b" % (line, head, b"connection: close\r\n" if close else b"", len(body), body))
 
     def begin(self, status: int, head: bytes) -> None:
         self.begun = True
@@ -110,6 +110,7 @@ class Front(asyncio.Protocol):
         "_runner",
         "_transport",
         "_url",
+        "_vetted",
         "closing",
         "quiet_since",
         "receiving",
@@ -132,6 +133,7 @@ class Front(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._runner: Runner | None = None
         self.receiving = False  # in the middle of a request
+        self._vetted = False  # it was seen to be a POST to a model route
         self.closing = False  # close after the answer under way
         self.quiet_since = gateway.clock.now
 
@@ -172,6 +174,7 @@ class Front(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._gateway.connections.discard(self)
         self._transport = None
+        self._parser = None  # type: ignore[assignment]  # it holds our callbacks: a cycle less to collect
         runner, self._runner = self._runner, None
         self._exchange = None
         if runner is not None and not runner.finished:
@@ -225,14 +228,14 @@ class Front(asyncio.Protocol):
         route, transport = self._route, self._transport
         if self.closing or transport is None:
             return
-        if route is None or self._parser.get_method() != b"POST":  # only by a pipelined request that slipped in
+        if route is None or not self._vetted:  # only by a pipelined request that slipped in
             self.close()
             return
         body = self._body
         self.closing = self._gateway.draining or not self._parser.should_keep_alive()
         request = Request(route[0], route[1], self._headers, body[0] if len(body) == 1 else b"".join(body), time.perf_counter())
         exchange = self._exchange = Exchange(self, transport, chunked=self._parser.get_http_version() != "1.0")
-        self.receiving = False
+        self.receiving = self._vetted = False
         self._body, self._body_bytes, self._headers, self._url, self._route = [], 0, {}, b"", None
         runner = Runner(self._gateway.serve(request, exchange))
         self._runner = runner
@@ -300,7 +303,7 @@ class Front(asyncio.Protocol):
             data = self._head + data
         if data.startswith(_POSTS):
             self._head = b""
-            self.receiving = True
+            self.receiving = self._vetted = True
             self._head_bytes = 0
             return data
         if data.startswith(_HEALTH) and data.endswith(b"\r\n\r\n") and not data[:-4].count(b"\r\n\r\n"):

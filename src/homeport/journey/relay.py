@@ -13,14 +13,14 @@ from homeport.wire.assemble import Assembly
 from homeport.wire.openai_stream import Stream
 
 _ERROR_BYTES = 64 * 1024  # of a refusal's body that are read
-_EVENTS = b"content-type: text/event-stream\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+_EVENTS = "content-type: text/event-stream\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 
 class Relay:
     """Carries one answer to its caller (step `relay`)."""
 
     def __init__(self) -> None:
-        self._heads: dict[tuple[str, str], bytes] = {}
+        self._heads: dict[tuple[str, str], str] = {}
 
     async def __call__(self, upstream: Upstream, ask: Ask, out: Out, account: Account) -> Reply:
         """Stream an answer to its end, or read it whole and hold it.
@@ -33,7 +33,7 @@ class Relay:
         content_type = upstream.headers.get(b"content-type", b"")
         if not content_type.startswith(b"text/event-stream"):
             body, usage, finish, empty = openai_reply.read(await upstream.whole(), ask.model)
-            return Reply(200, content_type, body, usage, finish, empty, account.generation_s())
+            return Reply(200, content_type.decode("latin-1"), body, usage, finish, empty, account.generation_s())
         if ask.stream:
             return await self._stream(upstream, ask, out, account)
         return await self._assemble(upstream, ask, account)
@@ -47,12 +47,13 @@ class Relay:
         usage = reply.usage
         if ask.stream:
             last = account.figures(usage, reply.generation_s)
-            out.begin(200, self._head(account) + _EVENTS)
+            out.begin(200, (self._head(account) + _EVENTS).encode("latin-1", "replace"))
             out.end(openai_reply.unfold(body, wants_usage=ask.wants_usage, figures=last))
             return
-        spent = reply.generation_s
-        figures = f"x-tok-per-s: {rate(usage.completion, spent)}\r\nx-gen-time: {ms(spent) / 1000}\r\nx-tokens: {usage.completion}\r\ncontent-type: "
-        out.whole(200, self._head(account) + figures.encode() + reply.content_type + b"\r\n", body)
+        spent, tokens = reply.generation_s, usage.completion
+        figures = f"x-tok-per-s: {rate(tokens, spent)}\r\nx-gen-time: {ms(spent) / 1000}\r\nx-tokens: {tokens}\r\n"
+        head = f"{self._head(account)}{figures}content-type: {reply.content_type}\r\n"
+        out.whole(200, head.encode("latin-1", "replace"), body)
 
     async def _stream(self, upstream: Upstream, ask: Ask, out: Out, account: Account) -> Reply:
         stream = Stream(ask.model, wants_usage=ask.wants_usage)
@@ -79,7 +80,7 @@ class Relay:
             account.usage = stream.usage or Usage(completion=stream.events, estimated=True)
         if not stream.begun:
             raise BrokeMidStream("the stream ended without an answer")
-        reply = Reply(200, b"text/event-stream", None, account.usage, stream.finish, False, account.generation_s())
+        reply = Reply(200, "text/event-stream", None, account.usage, stream.finish, False, account.generation_s())
         last = stream.close(account.figures(reply.usage, reply.generation_s))
         if not account.committed:
             self._begin(out, account)
@@ -103,25 +104,24 @@ class Relay:
 
         await upstream.pump(take)
         body, finish, empty = whole.whole()
-        return Reply(200, b"application/json", body, whole.usage or Usage(completion=events, estimated=True), finish, empty, account.generation_s())
+        return Reply(200, "application/json", body, whole.usage or Usage(completion=events, estimated=True), finish, empty, account.generation_s())
 
     def _begin(self, out: Out, account: Account) -> None:
         """The commit point."""
         account.commit()
-        out.begin(200, self._head(account) + _EVENTS)
+        out.begin(200, (self._head(account) + _EVENTS).encode("latin-1", "replace"))
 
-    def _head(self, account: Account) -> bytes:
+    def _head(self, account: Account) -> str:
         """The header lines that every answer of a model carries."""
         route, backend = account.route, account.backend
         assert route is not None
         assert backend is not None
-        name = (backend.name, route.model)
-        head = self._heads.get(name)
+        head = self._heads.get((backend.name, route.model))
         if head is None:
             lines = (("x-homeport-backend", backend.name), ("x-homeport-model", route.model), ("x-homeport-location", backend.location))
-            head = b"".join(f"{field}: {_clean(value)}\r\n".encode("latin-1", "replace") for field, value in lines)
-            self._heads[name] = head
-        return head + f"x-homeport-attempts: {account.tries}\r\nx-request-id: {account.ask.id}\r\n".encode()
+            head = "".join(f"{field}: {_clean(value)}\r\n" for field, value in lines)
+            self._heads[backend.name, route.model] = head
+        return f"{head}x-homeport-attempts: {account.tries}\r\nx-request-id: {account.ask.id}\r\n"
 
 
 async def _some(upstream: Upstream) -> bytes:

@@ -119,7 +119,7 @@ class Account:
         else:
             usage, generation_s = self.usage, now - first if first is not None else 0.0
         backend = self.backend
-        name, kind, location = (backend.name, backend.kind, backend.location) if backend is not None else (None, None, None)
+        location = backend.location if backend is not None else None
         arrived, tokens = ask.arrived, usage.completion
         self._tally.settled(
             Receipt(
@@ -131,8 +131,8 @@ class Account:
                 ask.dialect,
                 ask.model,
                 route.model if route is not None else None,
-                name,
-                kind,
+                backend.name if backend is not None else None,
+                backend.kind if backend is not None else None,
                 location,
                 ask.stream,
                 outcome,
