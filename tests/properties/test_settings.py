@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from homeport.errors import BadSettings
 from homeport.settings import Settings
+from homeport.settings.document import LARGEST
 from tests.unit.settings.test_reading import FULL, folder, read
 
 __all__ = ["folder"]
