@@ -31,13 +31,14 @@ from homeport.journey.relay import Relay
 from homeport.journey.review import Review
 from homeport.journey.tally import Tally
 from homeport.ports import Out
+from homeport.rules import admission
 from homeport.serve import Steps, serve
 from homeport.settings import BackendSettings, Settings, address, is_loopback
 from homeport.storage.commit import GroupCommit
 from homeport.storage.journal import Journal
 from homeport.storage.keeper import LedgerKeeper
 from homeport.storage.keys import Keys
-from homeport.vocabulary import Caller, Request, Standing
+from homeport.vocabulary import Request, Standing
 
 if TYPE_CHECKING:
     from homeport.backends.engine import Engine
@@ -136,12 +137,16 @@ class App:
         for backend in self._backends.values():
             backend.close()
         self._deadlines.stop()
+        self._commit.flush()
         await asyncio.get_running_loop().run_in_executor(None, self._put_books_away)
+
+    def discard(self) -> None:
+        """It could not start: leave nothing behind."""
+        self._journal.close()
 
     def _put_books_away(self) -> None:
         from homeport.storage.ledger import Ledger
 
-        self._commit.flush()
         self._keeper.stop()
         self._journal.close()
         try:
@@ -159,11 +164,14 @@ class App:
     @property
     def keyless(self) -> bool:
         """Whether no key exists, so that only this machine may ask."""
-        return not self._keys.exist
+        return not (self._keys.exist or self._public)
 
-    def admit(self, headers: dict[bytes, bytes]) -> Caller:
-        """Check a key on a route that is no Ask. Raises Unauthenticated."""
-        return self._admit.credential(credential(headers))
+    def greet(self, headers: dict[bytes, bytes]) -> None:
+        """Check who asks before anything is read of the body. Raises Unauthenticated or Forbidden."""
+        if not self.keyless:
+            self._admit.credential(credential(headers))
+        else:
+            admission.from_here(headers.get(b"host", b"localhost"), headers.get(b"origin"))
 
     def other(self) -> asyncio.Protocol:
         """A protocol that serves every other page: uvicorn's, with the ASGI app; loaded when it is first needed."""
@@ -223,7 +231,10 @@ class App:
 
     async def _probe(self) -> None:
         """Ask every backend what it serves; free for them, and never waited for by a request."""
-        await asyncio.gather(*(backend.probe() for backend in self._backends.values()))
+        await asyncio.gather(*(self._probe_one(backend) for backend in self._backends.values()))
+
+    async def _probe_one(self, backend: HttpBackend) -> None:
+        await backend.probe()
         self._list_models()
 
     async def _refresh_keys(self) -> None:
@@ -276,7 +287,11 @@ async def _foreground(app: App, ready: Callable[[str, Sequence[Standing]], None]
             loop.add_signal_handler(number, ended.set)
         except NotImplementedError:  # Windows
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
-    await app.start()
+    try:
+        await app.start()
+    except OSError:
+        app.discard()
+        raise
     gc.freeze()  # what is there now stays: no collection need look at it again
     try:
         ready(app.url, app.standings())

@@ -45,6 +45,8 @@ async def serve(request: Request, out: Out, step: Steps) -> None:
             if ready is not None:
                 return step.relay.release(ready, ask, out, account)
             for route in step.choose(ask, caller):
+                if account.attempts and account.gave_up(route.backend):
+                    continue
                 with step.dispatch(ask, route, account) as attempt:  # the lease lives in here; a failure may end here
                     upstream = await attempt.send()
                     reply = await step.relay(upstream, ask, out, account)

@@ -25,7 +25,7 @@ class Request(Struct, frozen=True, gc=False):
 
     dialect: str
     surface: Surface
-    headers: dict[bytes, bytes]  # lower-case names; only those Homeport reads
+    headers: dict[bytes, bytes]  # lower-case names
     body: bytes
     arrived: float  # time.perf_counter(), seconds
 
@@ -45,7 +45,6 @@ class Ask(Struct, frozen=True, gc=False):
     arrived: float  # time.perf_counter() when the request was whole, seconds
     trace: bytes | None = None  # W3C traceparent, sent on
     app: str | None = None  # what the caller calls itself (its User-Agent's first word)
-    choices: int = 1  # OpenAI `n`, times the number of prompts: how many answers a reply holds
 
 
 class Caller(Struct, frozen=True, gc=False):
@@ -145,8 +144,3 @@ class Standing(Struct, frozen=True, gc=False):
     models: list[str]
     ttft_ms: float | None = None
     tok_per_s: float | None = None
-
-    @property
-    def available(self) -> bool:
-        """Healthy and not full."""
-        return self.state == "healthy" and self.in_flight < self.max_in_flight

@@ -12,6 +12,8 @@ from homeport.runner import Signal
 
 NO_HEADERS: dict[bytes, bytes] = {}  # of an answer whose head is not there yet
 HIGH_WATER = 256 * 1024  # bytes unread by the journey at which the backend is made to wait
+MAX_REPLY = 256 * 1024 * 1024  # bytes of a whole reply that are held
+STALE_S = 1.0  # a kept connection that closes later than this after the request was not stale: the backend broke
 LINGER_S = 1.0  # how long a terminal event may be ahead of the end of its body
 
 
@@ -70,6 +72,7 @@ class Answer(Signal):
         "_pending",
         "_pool",
         "_request",
+        "_sent_at",
         "_stale",
         "_take",
         "_total_at",
@@ -107,6 +110,7 @@ class Answer(Signal):
         self._total_at = deadlines.now + clocks.total_s
         self._connection = connection = pool.take()
         self._stale = connection is not None  # it may be: the backend can have closed it while it lay idle
+        self._sent_at = deadlines.now
         if connection is not None:
             self.deadline = min(deadlines.now + clocks.first_token_s, self._total_at)
             connection.send(request, self)
@@ -202,7 +206,7 @@ class Answer(Signal):
 
     def fail(self, error: BackendError) -> None:
         """It will not come. A kept connection that was closed before any answer is tried once more, on a new one."""
-        if self._stale and isinstance(error, ClosedUnanswered):
+        if self._stale and isinstance(error, ClosedUnanswered) and self._deadlines.now - self._sent_at < STALE_S:
             self._stale = False
             self._connection = None
             self._open()
@@ -225,7 +229,10 @@ class Answer(Signal):
                 return
             self._parts += parts
             self._pending += len(parts[0]) if len(parts) == 1 else sum(map(len, parts))
-            if self._pending > HIGH_WATER and not self._unbounded and self._connection is not None:
+            if self._unbounded:
+                if self._pending > MAX_REPLY:
+                    self.fail(BrokeMidStream(f"an answer of more than {MAX_REPLY >> 20} MB"))
+            elif self._pending > HIGH_WATER and self._connection is not None:
                 self.deadline = self._total_at  # we are the ones who wait now
                 self._connection.pause()
         waiter = self._waiter

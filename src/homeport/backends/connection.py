@@ -179,7 +179,8 @@ class Connection(asyncio.Protocol):
     # httptools callbacks
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.lower()] = value
+        if self._answer is not None and not self._answer.headed:  # else trailers
+            self._headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         answer = self._answer

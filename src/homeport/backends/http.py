@@ -7,13 +7,14 @@ import time
 from homeport.backends.answer import Answer, Clocks
 from homeport.backends.leases import Lease, Leases
 from homeport.backends.pool import Endpoint, Pool, Shared
-from homeport.errors import BackendError, Refused
+from homeport.errors import BackendError, Refused, Unreachable
 from homeport.runner import drive
 from homeport.settings import BackendSettings
 from homeport.vocabulary import Ask, Route, Standing, Surface
 from homeport.wire import openai_reply, openai_request
 
 PROBE_TIMEOUT_S = 5.0
+DOWN_AFTER = 2  # probes in a row that could not connect
 MAX_LIST = 4 * 1024 * 1024  # bytes of a model list that are read
 
 
@@ -37,7 +38,8 @@ class HttpBackend:
 
     def __init__(self, settings: BackendSettings, endpoint: Endpoint, shared: Shared, *, discovered: bool = False) -> None:
         self._discovered = discovered  # nobody named it: it is served only while it answers
-        self._unreachable = ""  # why the last probe failed
+        self._unreachable = ""  # why probes cannot connect
+        self._failed_probes = 0
         self._since = endpoint.since
         self.settings = settings
         self.name = settings.name
@@ -98,9 +100,14 @@ class HttpBackend:
             return
         try:
             await drive(self._list())
-        except BackendError as error:
-            self._set_unreachable(str(error))
+        except Unreachable as error:
+            self._failed_probes += 1
+            if self._failed_probes >= DOWN_AFTER or not self.models:
+                self._set_unreachable(str(error))
+        except BackendError:
+            return  # it is there, and busy: a late probe is not *down*
         else:
+            self._failed_probes = 0
             self._set_unreachable("")
 
     async def _list(self) -> None:

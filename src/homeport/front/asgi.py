@@ -18,7 +18,7 @@ from homeport.errors import CallerError, ClientLeft, HomeportError, Malformed, T
 from homeport.front import pages
 from homeport.front.gateway import Gateway
 from homeport.front.routes import MODEL_ROUTES, READ_HEADERS
-from homeport.rules import admission, selection
+from homeport.rules import selection
 from homeport.runner import Runner, Signal
 from homeport.vocabulary import Caller, Request
 from homeport.wire import openai_reply
@@ -137,8 +137,7 @@ class ModelRoute:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name: value for name, value in scope["headers"] if name in READ_HEADERS}
-        if self._gateway.keyless:
-            admission.from_here(headers.get(b"host", b"localhost"), headers.get(b"origin"))
+        self._gateway.greet(headers)
         body = await self._body(receive, headers)
         if body is None:
             return
@@ -192,10 +191,8 @@ def app(gateway: Gateway) -> Starlette:
     def guarded(make: Callable[[HttpRequest], Response], *, key: bool) -> Endpoint:
         async def endpoint(request: HttpRequest) -> Response:
             headers = {name: value for name, value in request.scope["headers"] if name in READ_HEADERS}
-            if gateway.keyless:
-                admission.from_here(headers.get(b"host", b"localhost"), headers.get(b"origin"))
-            if key:
-                gateway.admit(headers)
+            if key or gateway.keyless:
+                gateway.greet(headers)
             return make(request)
 
         return endpoint

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from homeport.errors import HomeportError
 from homeport.front import pages
 from homeport.ports import Out
-from homeport.vocabulary import Caller, Request
+from homeport.vocabulary import Request
 
 
 class Live(Protocol):
@@ -57,8 +57,11 @@ class Gateway(pages.Overview, Protocol):
     def keyless(self) -> bool:
         """Whether no key exists, so that only this machine may ask."""
 
-    def admit(self, headers: dict[bytes, bytes]) -> Caller:
-        """Check a key on a route that is no Ask. Raises Unauthenticated."""
+    def greet(self, headers: dict[bytes, bytes]) -> None:
+        """Check who asks before anything is read of the body: the key, or without keys whether it comes from this machine.
+
+        Raises Unauthenticated or Forbidden.
+        """
 
     def other(self) -> asyncio.Protocol:
         """A protocol that serves every other page."""

@@ -26,7 +26,8 @@ class PageProtocol(HttpToolsProtocol):
         self._quiet_since = time.monotonic()
 
     def data_received(self, data: bytes) -> None:
-        self._quiet_since = time.monotonic()
+        if not self._heading:
+            self._quiet_since = time.monotonic()
         super().data_received(data)
         if self._heading and self._receiving:
             self._head_bytes += len(data)
@@ -36,10 +37,20 @@ class PageProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._receiving = self._heading = True
         self._head_bytes = 0
+        self._quiet_since = time.monotonic()
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._heading:
+            super().on_header(name, value)
+            return
+        self._head_bytes += len(name) + len(value)  # trailers, which nobody reads
+        if self._head_bytes > protocol.MAX_HEAD:
+            self._refuse(Malformed("The trailers are longer than 64 KB.", code="head_too_large"), 431)
 
     def on_headers_complete(self) -> None:
         self._heading = False
+        self._head_bytes = 0
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from http import HTTPStatus
 from typing import cast
 
 import httptools
 
-from homeport.errors import ClientLeft, Forbidden, HomeportError, Malformed, TooLarge, Unauthenticated
+from homeport.errors import CallerError, ClientLeft, HomeportError, Malformed, TooLarge, Unauthenticated
+from homeport.front.exchange import STATUS, Exchange
 from homeport.front.gateway import Gateway
 from homeport.front.routes import BY_URL, MODEL_ROUTES
-from homeport.rules import admission
-from homeport.runner import Runner, Signal
-from homeport.vocabulary import Caller, Request, Surface
+from homeport.runner import Runner
+from homeport.vocabulary import Request, Surface
 from homeport.wire import openai_reply
 
 MAX_HEAD = 64 * 1024  # bytes of request head
@@ -28,66 +27,9 @@ KEEP_ALIVE_S = 75.0  # an idle connection is kept this long
 FLUSH_S = 5.0  # a connection being closed has this long to take its last bytes
 WRITE_HIGH_WATER = 128 * 1024  # bytes not yet taken by the caller at which the journey waits
 
-_STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _POSTS = tuple(f"POST {path} HTTP/1.".encode() for path in MODEL_ROUTES)
 _HEALTH = b"GET /health HTTP/1."
 _HEALTHY = b'{"status":"ok"}'
-
-
-class Exchange:
-    """The caller's side of one request (port Out)."""
-
-    __slots__ = ("_chunked", "_front", "_signal", "_transport", "begun", "caller", "done", "paused")
-
-    def __init__(self, front: Front, transport: asyncio.Transport, *, chunked: bool) -> None:
-        self._front = front
-        self._transport = transport
-        self._chunked = chunked  # HTTP/1.0 has no chunks: there the end of the connection is the end of the body
-        self._signal: Signal | None = None
-        self.caller: Caller | None = None
-        self.begun = False
-        self.done = False
-        self.paused = False
-
-    def whole(self, status: int, head: bytes, body: bytes) -> None:
-        close = self._front.closing
-        self.done = True
-        line = _STATUS.get(status) or b"HTTP/1.1 %d -\r\n" % status
-        self._front.send_last(b"%b%b%bcontent-length: %d\r\n\r\n%b" % (line, head, b"connection: close\r\n" if close else b"", len(body), body))
-
-    def begin(self, status: int, head: bytes) -> None:
-        self.begun = True
-        framing = b"transfer-encoding: chunked\r\n" if self._chunked else b"connection: close\r\n"
-        if self._front.closing and self._chunked:
-            framing += b"connection: close\r\n"
-        self._transport.write(b"%b%b%b\r\n" % (_STATUS[status], head, framing))
-
-    def write(self, data: bytes) -> None:
-        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
-
-    def end(self, data: bytes = b"") -> None:
-        self.done = True
-        if self._chunked:
-            self._front.send_last(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n")
-        else:
-            self._front.closing = True
-            self._front.send_last(data)
-
-    def abort(self, data: bytes = b"") -> None:
-        self.done = True
-        self._front.closing = True
-        self._front.send_last(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked and data else data)
-
-    async def drained(self) -> None:
-        while self.paused:
-            self._signal = Signal()
-            await self._signal
-
-    def resume(self) -> None:
-        """The caller has read what was waiting."""
-        self.paused = False
-        if self._signal is not None:
-            self._signal.fire()
 
 
 class Front(asyncio.Protocol):
@@ -100,15 +42,18 @@ class Front(asyncio.Protocol):
         "_chunked_ok",
         "_clock",
         "_exchange",
+        "_full",
         "_gateway",
         "_head",
         "_head_bytes",
+        "_headed",
         "_headers",
         "_loop",
         "_parser",
         "_route",
         "_runner",
         "_transport",
+        "_untaken",
         "_url",
         "_vetted",
         "closing",
@@ -133,6 +78,9 @@ class Front(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._runner: Runner | None = None
         self.receiving = False  # in the middle of a request
+        self._full = False  # the caller does not take what is written
+        self._untaken = 0  # bytes written and not taken at the last sweep
+        self._headed = False  # its head is complete
         self._vetted = False  # it was seen to be a POST to a model route
         self.closing = False  # close after the answer under way
         self.quiet_since = gateway.clock.now
@@ -155,7 +103,8 @@ class Front(asyncio.Protocol):
             data = self._begin(data)
             if not data:
                 return
-        self.quiet_since = self._clock.now
+        if self._headed:
+            self.quiet_since = self._clock.now
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -163,7 +112,7 @@ class Front(asyncio.Protocol):
         except httptools.HttpParserError as error:
             if not self.closing:
                 self._refuse(Malformed(f"This is not an HTTP/1.1 request: {str(error)[:120]}.", code="bad_http"), 400)
-        if self.receiving and self._route is None:  # the head goes on
+        if self.receiving and not self._headed:  # the head goes on
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD:
                 self._refuse(Malformed("The request head is longer than 64 KB.", code="head_too_large"), 431)
@@ -181,10 +130,16 @@ class Front(asyncio.Protocol):
             runner.leave(ClientLeft("the caller hung up"))
 
     def pause_writing(self) -> None:
+        self._full = True
+        if self._transport is not None:
+            self._transport.pause_reading()  # who does not take answers may not ask for more
         if self._exchange is not None:
             self._exchange.paused = True
 
     def resume_writing(self) -> None:
+        self._full = False
+        if self._transport is not None:
+            self._transport.resume_reading()
         if self._exchange is not None:
             self._exchange.resume()
 
@@ -193,21 +148,33 @@ class Front(asyncio.Protocol):
     def on_url(self, url: bytes) -> None:
         self._url += url
 
+    def on_message_begin(self) -> None:
+        if not self.receiving:  # pipelined in the same read: what follows is not answered
+            self.closing = True
+            if self._exchange is None:
+                self.close()
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.lower()] = value
+        if not self._headed:
+            self._headers[name.lower()] = value
+            return
+        self._head_bytes += len(name) + len(value)  # trailers, which nobody reads
+        if self._head_bytes > MAX_HEAD:
+            self._refuse(Malformed("The trailers are longer than 64 KB.", code="head_too_large"), 431)
 
     def on_headers_complete(self) -> None:
         if self._exchange is not None:
             return
+        self._headed = True
         self._route = BY_URL.get(self._url)
         headers = self._headers
         length = headers.get(b"content-length")
         if length is not None and int(length) > self._gateway.max_body:
             self._too_large()
-        elif self._gateway.keyless:
+        else:
             try:
-                admission.from_here(headers.get(b"host", b"localhost"), headers.get(b"origin"))
-            except Forbidden as error:
+                self._gateway.greet(headers)
+            except CallerError as error:
                 self._refuse(error, error.status)
         if b"expect" in headers and not self.closing and headers[b"expect"].lower() == b"100-continue" and self._transport is not None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -235,7 +202,8 @@ class Front(asyncio.Protocol):
         self.closing = self._gateway.draining or not self._parser.should_keep_alive()
         request = Request(route[0], route[1], self._headers, body[0] if len(body) == 1 else b"".join(body), time.perf_counter())
         exchange = self._exchange = Exchange(self, transport, chunked=self._parser.get_http_version() != "1.0")
-        self.receiving = self._vetted = False
+        exchange.paused = self._full
+        self.receiving = self._vetted = self._headed = False
         self._body, self._body_bytes, self._headers, self._url, self._route = [], 0, {}, b"", None
         runner = Runner(self._gateway.serve(request, exchange))
         self._runner = runner
@@ -261,13 +229,13 @@ class Front(asyncio.Protocol):
             self.close()
 
     def close(self) -> None:
-        """Send what is written, then close; a caller that does not take it is cut off after FLUSH_S."""
+        """Send what is written, then close; the sweep cuts off a caller that takes nothing of it for FLUSH_S."""
         self.closing = True
         self._exchange = None
         transport = self._transport
         if transport is not None and not transport.is_closing():
+            self.quiet_since = self._clock.now
             transport.close()
-            self._loop.call_later(FLUSH_S, transport.abort)
 
     def drain(self) -> None:
         """Answer what is under way, then close; an idle connection closes now."""
@@ -287,12 +255,20 @@ class Front(asyncio.Protocol):
             self.leave(Unauthenticated("This key was revoked."))
 
     def sweep(self, now: float) -> None:
-        """Close what was quiet for too long: a half-sent request, or an idle connection."""
-        if self._exchange is not None:
+        """Close what was quiet for too long: a half-sent request, an answer that is not taken, or an idle connection."""
+        transport = self._transport
+        if self._exchange is not None or transport is None:
             return
-        if self.receiving and now - self.quiet_since > HEAD_TIMEOUT_S:
+        untaken, self._untaken = self._untaken, transport.get_write_buffer_size()
+        if self._untaken and self._untaken != untaken:
+            self.quiet_since = now
+        quiet = now - self.quiet_since
+        if self.closing or self._untaken:
+            if quiet > FLUSH_S:
+                transport.abort()
+        elif self.receiving and quiet > HEAD_TIMEOUT_S:
             self._refuse(Malformed(f"The request did not arrive within {HEAD_TIMEOUT_S:g} s.", code="request_timeout"), 408)
-        elif not self.receiving and now - self.quiet_since > KEEP_ALIVE_S:
+        elif not self.receiving and quiet > KEEP_ALIVE_S:
             self.close()
 
     # a request begins
@@ -305,8 +281,9 @@ class Front(asyncio.Protocol):
             self._head = b""
             self.receiving = self._vetted = True
             self._head_bytes = 0
+            self.quiet_since = self._clock.now
             return data
-        if data.startswith(_HEALTH) and data.endswith(b"\r\n\r\n") and not data[:-4].count(b"\r\n\r\n"):
+        if data.startswith(_HEALTH) and _is_plain(data):
             self._head = b""
             self._health(data)
             return b""
@@ -325,7 +302,7 @@ class Front(asyncio.Protocol):
         close = b"\r\nconnection: close" in request.lower() or request.startswith(b"GET /health HTTP/1.0")
         transport.write(
             b"%bcontent-type: application/json\r\n%bcontent-length: %d\r\n\r\n%b"
-            % (_STATUS[200], b"connection: close\r\n" if close else b"", len(_HEALTHY), _HEALTHY)
+            % (STATUS[200], b"connection: close\r\n" if close else b"", len(_HEALTHY), _HEALTHY)
         )
         self.quiet_since = self._clock.now
         if close:
@@ -354,9 +331,21 @@ class Front(asyncio.Protocol):
         self.closing = True
         body = openai_reply.error_body(error)
         transport.write(refusal(status, body))
-        self.close()
+        self.quiet_since = self._clock.now
+        if transport.can_write_eof():
+            transport.write_eof()  # and read on, dropping it: a close now would reset the connection before it is read
+        else:
+            transport.close()
+
+
+def _is_plain(request: bytes) -> bool:
+    """Whether this is one whole request without a body, framed so that nobody could read it in another way."""
+    head = request.lower()
+    if not head.endswith(b"\r\n\r\n") or head.count(b"\r\n\r\n") != 1 or head.count(b"\n") != head.count(b"\r\n"):
+        return False
+    return b"content-length" not in head and b"transfer-encoding" not in head and b"upgrade" not in head
 
 
 def refusal(status: int, body: bytes) -> bytes:
     """The whole response to a request that never became one."""
-    return b"%bcontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b" % (_STATUS[status], len(body), body)
+    return b"%bcontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b" % (STATUS[status], len(body), body)

@@ -6,6 +6,7 @@ import functools
 import itertools
 import logging
 import secrets
+import traceback
 from types import TracebackType
 
 from homeport.errors import ClientLeft, HomeportError
@@ -29,7 +30,7 @@ class Reception:
     def ask(self) -> Ask:
         """Read the request. Raises Malformed, naming the field."""
         request = self._request
-        fields, model, stream, wants_usage, prompt_chars, choices = openai_request.read(request.body, request.surface)
+        fields, model, stream, wants_usage, prompt_chars = openai_request.read(request.body, request.surface)
         headers = request.headers
         return Ask(
             self._id,
@@ -44,7 +45,6 @@ class Reception:
             request.arrived,
             headers.get(b"traceparent"),
             _app(headers.get(b"user-agent")),
-            choices,
         )
 
     def __enter__(self) -> Reception:
@@ -56,7 +56,8 @@ class Reception:
         if not isinstance(error, HomeportError):
             if not isinstance(error, Exception):
                 return False
-            log.error("request %s failed in Homeport itself", self._id, exc_info=(type(error), error, trace))
+            # its text may quote the request, so only its kind and its place are logged
+            log.error("request %s failed in Homeport itself: %s\n%s", self._id, type(error).__name__, "".join(traceback.format_tb(trace)))
             error = HomeportError(f"Homeport itself failed on this request ({type(error).__name__}). Its log has the details under {self._id}.")
         self._tell(error)
         return True

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 
-from homeport.errors import BackendError, CallerError, ClientLeft, NoRouteLeft
+from homeport.errors import BackendError, CallerError, ClientLeft, NoRouteLeft, Unauthenticated
 from homeport.journey.tally import Account
 from homeport.ports import Backend, Lease, Upstream
 from homeport.rules import retry
@@ -97,6 +97,8 @@ def _outcome(error: BaseException) -> str:
         return error.outcome
     if isinstance(error, ClientLeft):
         return "client_left"
+    if isinstance(error, Unauthenticated):
+        return "revoked"
     return "rejected" if isinstance(error, CallerError) else "failed"
 
 

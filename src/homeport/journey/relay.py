@@ -43,15 +43,16 @@ class Relay:
         body = reply.body
         if body is None:  # it was streamed
             return
-        account.settle("ok", reply)
         usage = reply.usage
         if ask.stream:
-            last = account.figures(usage, reply.generation_s)
+            events = openai_reply.unfold(body, wants_usage=ask.wants_usage, figures=account.figures(usage, reply.generation_s))
+            account.settle("ok", reply)
             out.begin(200, (self._head(account) + _EVENTS).encode("latin-1", "replace"))
-            out.end(openai_reply.unfold(body, wants_usage=ask.wants_usage, figures=last))
+            out.end(events)
             return
+        account.settle("ok", reply)
         spent, tokens = reply.generation_s, usage.completion
-        figures = f"x-tok-per-s: {rate(tokens, spent)}\r\nx-gen-time: {ms(spent) / 1000}\r\nx-tokens: {tokens}\r\n"
+        figures = f"x-tok-per-s: {rate(tokens, spent)}\r\nx-gen-time: {ms(spent) / 1000:.5g}\r\nx-tokens: {tokens}\r\n"
         head = f"{self._head(account)}{figures}content-type: {reply.content_type}\r\n"
         out.whole(200, head.encode("latin-1", "replace"), body)
 

@@ -81,6 +81,10 @@ class Account:
             self.attempts.append(Attempt(self.route.backend, self.route.model, outcome, reason, spent))
             self._begun = None
 
+    def gave_up(self, backend: str) -> bool:
+        """Whether this Ask found a backend not to be reached, or without room: another model of it would be no different."""
+        return any(attempt.backend == backend and attempt.outcome in ("unreachable", "full") for attempt in self.attempts)
+
     def commit(self) -> None:
         """Content is about to reach the caller: from here on there is no other route."""
         self.committed = True

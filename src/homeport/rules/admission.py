@@ -33,7 +33,7 @@ def from_here(host: bytes, origin: bytes | None) -> None:
     """
     if _name(host) not in LOOPBACK:
         raise Forbidden(f"Without keys this gateway answers only to localhost, not to {_shown(host)}. Make a key with `homeport keys add NAME`.")
-    if origin and origin != b"null" and _name(origin.partition(b"://")[2]) not in LOOPBACK:
+    if origin and _name(origin.partition(b"://")[2]) not in LOOPBACK:
         raise Forbidden(f"Without keys this gateway answers no page of {_shown(origin)}. Make a key with `homeport keys add NAME`.")
 
 

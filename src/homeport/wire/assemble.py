@@ -10,11 +10,12 @@ import msgspec
 from homeport.errors import BrokeMidStream
 from homeport.vocabulary import CHAT, Surface, Usage
 from homeport.wire import usage as usage_wire
-from homeport.wire.openai_stream import choices_of, error_kind
+from homeport.wire.openai_stream import choices_of, no_error
 from homeport.wire.sse import EventCutter, payload
 
 _decoder = msgspec.json.Decoder()
 _encode = msgspec.json.Encoder().encode
+MAX_REPLY = 256 * 1024 * 1024  # bytes of one stream that are collected
 _TEXT = {"content": re.compile(rb'"content": ?"'), "text": re.compile(rb'"text": ?"')}
 
 
@@ -91,7 +92,7 @@ class Assembly:
     else is set. So a field this code never heard of survives.
     """
 
-    __slots__ = ("_asked", "_choices", "_cutter", "_events", "_run", "_surface", "_top", "done", "usage")
+    __slots__ = ("_asked", "_choices", "_cutter", "_events", "_run", "_size", "_surface", "_top", "done", "usage")
 
     def __init__(self, asked: str, surface: Surface) -> None:
         self._asked = asked
@@ -102,10 +103,14 @@ class Assembly:
         self._run: Run | None = None
         self.done = False
         self._events = 0
+        self._size = 0
         self.usage: Usage | None = None
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes. Raises BrokeMidStream where the stream says it failed."""
+        self._size += len(data)
+        if self._size > MAX_REPLY:
+            raise BrokeMidStream(f"an answer of more than {MAX_REPLY >> 20} MB")
         data = self._cutter.feed(data)
         if b"\r" in data:  # never inside JSON; the same events with the other line ending
             data = data.replace(b"\r\n", b"\n")
@@ -151,8 +156,7 @@ class Assembly:
             _grow(choice["message"] if self._surface is CHAT else choice, {run.field: run.text()})
 
     def _merge(self, chunk: dict[str, Any]) -> None:
-        if chunk.get("error"):
-            raise BrokeMidStream(f"the backend reported an error ({error_kind(chunk['error'])})")
+        no_error(chunk)
         choices = choices_of(chunk)
         chunk.pop("choices", None)
         used = chunk.get("usage")
@@ -187,6 +191,8 @@ class Assembly:
         if not self.done:
             raise BrokeMidStream("the stream ended without [DONE]")
         self._close_run()
+        if not any(choice.get("finish_reason") for choice in self._choices.values()):
+            raise BrokeMidStream("the stream ended without a finish reason")
         choices = [self._choices[index] for index in sorted(self._choices)]
         empty = True
         for choice in choices:
@@ -214,7 +220,7 @@ def _grow(whole: dict[str, Any], piece: dict[str, Any]) -> None:
             if value is not None or name not in whole:
                 whole[name] = value
         elif value is None or name in _SET:
-            whole[name] = value if value is not None else had
+            whole[name] = value or had
         elif isinstance(had, str) and isinstance(value, str):
             whole[name] = had + value
         elif isinstance(had, list) and isinstance(value, list):

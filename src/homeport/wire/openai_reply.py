@@ -37,6 +37,7 @@ class _Whole(Struct, gc=False):
     choices: list[_Choice] | None = None
     usage: usage_wire.OpenAIUsage | None = None
     error: Any = None
+    object: Any = None
 
 
 _decoder = msgspec.json.Decoder(_Whole)
@@ -52,7 +53,7 @@ def read(body: bytes, asked: str) -> tuple[bytes, Usage, str | None, bool]:
         whole = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BrokeMidStream("the reply is not what the OpenAI surface answers") from None
-    if whole.error:
+    if whole.error or whole.object == "error":
         raise BrokeMidStream(f"the backend reported an error ({error_kind(whole.error)})")
     if isinstance(whole.model, str) and whole.model != asked:
         body = renamed(body, whole.model, asked)
@@ -152,7 +153,10 @@ def _error(error: HomeportError) -> dict[str, Any]:
 
 
 def unfold(body: bytes, *, wants_usage: bool, figures: dict[str, Any]) -> bytes:
-    """A whole chat or completion as the stream its caller asked for, where a backend answers only wholes."""
+    """A whole chat or completion as the stream its caller asked for, where a backend answers only wholes.
+
+    Raises BrokeMidStream where its parts are not what a reply is made of.
+    """
     whole = msgspec.json.decode(body)
     chat = whole.get("object") != "text_completion"
     known = {name: value for name, value in whole.items() if name not in ("choices", "usage", "object")}
@@ -163,6 +167,8 @@ def unfold(body: bytes, *, wants_usage: bool, figures: dict[str, Any]) -> bytes:
         if chat:
             delta = choice.pop("message", None) or {}
             for index, call in enumerate(delta.get("tool_calls") or ()):
+                if not isinstance(call, dict):
+                    raise BrokeMidStream("the reply is not what the OpenAI surface answers")
                 call.setdefault("index", index)
             events.append(known | {"choices": [choice | {"delta": delta, "finish_reason": None}]})
             events.append(known | {"choices": [{"index": choice.get("index", 0), "delta": {}, "finish_reason": finish}]})

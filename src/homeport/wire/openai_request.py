@@ -8,11 +8,14 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from homeport.errors import Malformed
+from homeport.errors import Malformed, UnknownModel
 from homeport.vocabulary import CHAT, COMPLETIONS, EMBEDDINGS, Surface
 
 MAX_DEPTH = 96  # nested arrays and objects; engines parse recursively
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+MAX_NAME = 256  # characters of a model's name
+_STRING = re.compile(rb'"(?:[^"\\]+|\\.)*+"', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_ALIKE = bytes.maketrans(b"{}", b"[]")
 
 
 class StreamOptions(Struct, gc=False):
@@ -89,14 +92,15 @@ _fields = msgspec.json.Decoder(dict[str, Raw])
 _encoder = msgspec.json.Encoder()
 
 
-Reading = tuple[dict[str, Raw], str, bool, bool, int, int]
-"""A body that was read: its raw fields, the model, whether a stream and its usage are wanted, the prompt's characters, the number of answers."""
+Reading = tuple[dict[str, Raw], str, bool, bool, int]
+"""A body that was read: its raw fields, the model, whether a stream and its usage are wanted, the prompt's characters."""
 
 
 def read(body: bytes, surface: Surface) -> Reading:
     """Decode and check a request body.
 
     Raises:
+        UnknownModel: a name that nothing can have.
         Malformed: not JSON, nested deeper than MAX_DEPTH, or a field of the wrong type; `param` names the field.
     """
     _check_depth(body)
@@ -111,9 +115,11 @@ def read(body: bytes, surface: Surface) -> Reading:
         raise _too_deep() from None
     if not seen.model:
         raise Malformed("`model` is empty. Name a model; GET /v1/models lists them.", param="model")
+    if len(seen.model) > MAX_NAME:
+        raise UnknownModel(f"No model has a name of more than {MAX_NAME} characters. GET /v1/models lists what is served.")
     if surface is EMBEDDINGS:
-        return fields, seen.model, False, False, _prompt_chars(seen.input), 1
-    chars, prompts = 0, 1
+        return fields, seen.model, False, False, _prompt_chars(seen.input)
+    chars = 0
     if surface is CHAT:
         if not seen.messages:
             raise Malformed("`messages` is empty. Send at least one message.", param="messages")
@@ -122,15 +128,13 @@ def read(body: bytes, surface: Surface) -> Reading:
             chars += len(content) if type(content) is str else _part_chars(content)
     else:
         chars = _prompt_chars(seen.prompt)
-        if isinstance(seen.prompt, list) and seen.prompt and not isinstance(seen.prompt[0], int):
-            prompts = len(seen.prompt)
     n = seen.n
     if n is not None and not 1 <= n <= 128:
         raise Malformed(f"`n` is {n}; it must be from 1 to 128.", param="n")
     if not seen.stream:
-        return fields, seen.model, False, False, chars, (n or 1) * prompts
+        return fields, seen.model, False, False, chars
     options = seen.stream_options
-    return fields, seen.model, True, options is not None and bool(options.include_usage), chars, (n or 1) * prompts
+    return fields, seen.model, True, options is not None and bool(options.include_usage), chars
 
 
 def write(fields: dict[str, Raw], *, model: str, stream: bool, options: dict[str, Any], surface: Surface) -> bytes:
@@ -192,17 +196,17 @@ def _part_chars(parts: list[dict[str, Any]] | None) -> int:
 
 
 def _check_depth(body: bytes) -> None:
+    """Peel the brackets from the inside, a level a turn. Raises Malformed where some are left after MAX_DEPTH."""
     if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
         return
-    depth = 0
-    for match in _BRACKETS.finditer(body):
-        token = match.group()
-        if token in (b"{", b"["):
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise _too_deep()
-        elif token in (b"}", b"]"):
-            depth -= 1
+    brackets = _STRING.sub(b"", body).translate(_ALIKE, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        inner = brackets
+        brackets = brackets.replace(b"[]", b"")
+        if len(brackets) == len(inner):  # all closed, or unbalanced: the decoder will say so
+            return
+    if brackets:
+        raise _too_deep()
 
 
 def _too_deep() -> Malformed:

@@ -35,10 +35,9 @@ class Stream:
     __slots__ = (
         "_asked",
         "_cutter",
-        "_finish_event",
+        "_finishes",
         "_held",
         "_needles",
-        "_tail",
         "_usage_event",
         "_wants_usage",
         "begun",
@@ -54,9 +53,8 @@ class Stream:
         self._cutter = EventCutter()
         self._held: list[bytes] = []
         self._needles: list[tuple[bytes, bytes]] | None = None
-        self._finish_event: dict[str, Any] | None = None
+        self._finishes: list[dict[str, Any]] = []  # one a choice (`n`)
         self._usage_event: dict[str, Any] | None = None
-        self._tail: list[bytes] = []
         self.begun = False
         self.done = False
         self.events = 0  # events that carried content; about one token each
@@ -70,7 +68,7 @@ class Stream:
             data = data.replace(b"\r\n", b"\n")
         at, end = 0, len(data)
         while at < end:
-            if self.begun and self._finish_event is None:
+            if self.begun:
                 plain = _plain_until(data, at)
                 if plain > at:
                     run = data[at:plain]
@@ -92,31 +90,26 @@ class Stream:
     def close(self, figures: dict[str, Any]) -> bytes:
         """The end of a whole stream: finish, usage with Homeport's figures where asked for, `[DONE]`.
 
-        Raises BrokeMidStream where `[DONE]` never came: a stream without its terminal event is cut.
+        Raises BrokeMidStream where `[DONE]` or any finish reason is missing: a stream without its terminal event is cut.
         """
         if not self.done:
             raise BrokeMidStream("the stream ended without [DONE]")
-        finish, last = self._finish_event, self._usage_event
-        out = list(self._tail)
+        if not self._finishes:
+            raise BrokeMidStream("the stream ended without a finish reason")
+        last = self._usage_event
+        if not self._wants_usage and last is not None:  # what else its usage record held: llama.cpp's timings
+            finish = self._finishes[-1]
+            finish |= {name: value for name, value in last.items() if name not in finish and name != "usage"}
+        out = [self._event(finish) for finish in self._finishes]
         if self._wants_usage:
-            if finish is not None:
-                out.append(self._event(finish))
-            record = last or self._made_up_usage(finish)
+            record = last or self._made_up_usage(self._finishes[-1])
             record["homeport"] = figures
             out.append(self._event(record))
-        elif finish is not None:
-            extra = {name: value for name, value in (last or {}).items() if name not in finish and name != "usage"}
-            out.append(self._event(finish | extra))
         out.append(DONE)
         return b"".join(out)
 
-    @property
-    def tokens(self) -> int:
-        """Completion tokens as counted by the engine, else the events seen."""
-        return self.usage.completion if self.usage is not None else self.events
-
     def _take(self, event: bytes) -> None:
-        """One event: what it means, and where it goes (`_held` passes on with this read, `_tail` with the end)."""
+        """One event: what it means, and where it goes: `_held` passes on with this read, `_finishes` with the end."""
         text = payload(event)
         if text is None:
             if self.begun and not self.done:
@@ -131,8 +124,7 @@ class Stream:
             raise BrokeMidStream("an event of the stream is not JSON") from None
         if not isinstance(chunk, dict):  # llama.cpp opens a list of completions with `data: null`
             return
-        if chunk.get("error"):
-            raise BrokeMidStream(f"the backend reported an error ({error_kind(chunk['error'])})")
+        no_error(chunk)
         self._learn(chunk)
         self._sort(event, chunk)
 
@@ -159,11 +151,7 @@ class Stream:
             raise BrokeMidStream("the backend loaded its model instead of answering")
         if finished:
             self.begun = True
-            if self._finish_event is not None:  # another choice (`n`) finished before
-                self._tail.append(self._event(self._finish_event))
-            self._finish_event = chunk
-        elif self._finish_event is not None:
-            self._tail.append(self._renamed(event) if event else self._event(chunk))
+            self._finishes.append(chunk)
         else:
             self._held.append(self._renamed(event) if event else self._event(chunk))
 
@@ -188,9 +176,9 @@ class Stream:
             chunk = chunk | {"model": self._asked}
         return b"data: " + _encode(chunk) + b"\n\n"
 
-    def _made_up_usage(self, finish: dict[str, Any] | None) -> dict[str, Any]:
+    def _made_up_usage(self, finish: dict[str, Any]) -> dict[str, Any]:
         """The usage record for a caller who asked for one, from a backend that gives none: the events that were counted."""
-        known = {name: value for name, value in (finish or {}).items() if name in ("id", "object", "created", "model", "system_fingerprint")}
+        known = {name: value for name, value in finish.items() if name in ("id", "object", "created", "model", "system_fingerprint")}
         used = self.usage or Usage(completion=self.events, estimated=True)
         counts = {"prompt_tokens": used.prompt, "completion_tokens": used.completion, "total_tokens": used.prompt + used.completion}
         return known | {"choices": [], "usage": counts}
@@ -219,6 +207,13 @@ def _has_content(choice: dict[str, Any]) -> bool:
             return True
         return any(value for name, value in delta.items() if name != "role")
     return bool(choice.get("text"))
+
+
+def no_error(chunk: dict[str, Any]) -> None:
+    """Raise BrokeMidStream for an error, as `{"error": …}` or, from older vLLM, as `{"object": "error", …}`."""
+    error = chunk.get("error") or (chunk if chunk.get("object") == "error" else None)
+    if error:
+        raise BrokeMidStream(f"the backend reported an error ({error_kind(error)})")
 
 
 def choices_of(chunk: dict[str, Any]) -> list[dict[str, Any]]:

@@ -35,18 +35,6 @@ class EventCutter:
             raise BrokeMidStream(f"an event of more than {MAX_EVENT} bytes")
         return data[:end]
 
-    @property
-    def rest(self) -> bytes:
-        """What has not become a whole event yet."""
-        return self._rest
-
-
-def split(events: bytes) -> list[bytes]:
-    """Whole events, each with its empty line, as they came."""
-    if b"\r" in events:
-        events = events.replace(b"\r\n", b"\n")
-    return [event + b"\n\n" for event in events.split(b"\n\n") if event]
-
 
 def payload(event: bytes) -> bytes | None:
     """The joined `data` lines of one event; None for a comment or an event without data."""
