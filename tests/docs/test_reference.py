@@ -168,7 +168,7 @@ def test_every_outcome_is_documented() -> None:
     page = Page("docs/receipts.md")
     said = set(re.findall(r'^    outcome = "(\w+)"', SOURCE, re.MULTILINE))  # class attributes of errors
     assert {"unreachable", "full", "failed"} <= said
-    assert said | {"ok", "rejected", "client_left"} == set(rows(page.section("Attempts")))
+    assert said | {"ok", "rejected", "revoked", "client_left"} == set(rows(page.section("Attempts")))
     assert set(rows(page.section("Outcomes"))) == {"ok", "cut", "client_left", "refused", "failed", "unsettled"}
 
 
