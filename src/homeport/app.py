@@ -21,7 +21,7 @@ from homeport.backends.pool import Shared
 from homeport.errors import BadSettings, HomeportError, Stopping
 from homeport.front.gateway import After, Live
 from homeport.front.protocol import Front
-from homeport.journey.accept import Accept, credential
+from homeport.journey.accept import Accept
 from homeport.journey.admit import Admit
 from homeport.journey.answer import NoAnswers
 from homeport.journey.cache import NoCache
@@ -31,14 +31,13 @@ from homeport.journey.relay import Relay
 from homeport.journey.review import Review
 from homeport.journey.tally import Tally
 from homeport.ports import Out
-from homeport.rules import admission
 from homeport.serve import Steps, serve
 from homeport.settings import BackendSettings, Settings, address, is_loopback
 from homeport.storage.commit import GroupCommit
 from homeport.storage.journal import Journal
 from homeport.storage.keeper import LedgerKeeper
 from homeport.storage.keys import Keys
-from homeport.vocabulary import Request, Standing
+from homeport.vocabulary import Caller, Request, Standing
 
 if TYPE_CHECKING:
     from homeport.backends.engine import Engine
@@ -164,14 +163,11 @@ class App:
     @property
     def keyless(self) -> bool:
         """Whether no key exists, so that only this machine may ask."""
-        return not (self._keys.exist or self._public)
+        return self._admit.keyless
 
-    def greet(self, headers: dict[bytes, bytes]) -> None:
+    def greet(self, headers: dict[bytes, bytes]) -> Caller:
         """Check who asks before anything is read of the body. Raises Unauthenticated or Forbidden."""
-        if not self.keyless:
-            self._admit.credential(credential(headers))
-        else:
-            admission.from_here(headers.get(b"host", b"localhost"), headers.get(b"origin"))
+        return self._admit.greet(headers)
 
     def other(self) -> asyncio.Protocol:
         """A protocol that serves every other page: uvicorn's, with the ASGI app; loaded when it is first needed."""

@@ -20,6 +20,12 @@ class Surface(enum.StrEnum):
 CHAT, COMPLETIONS, EMBEDDINGS = Surface  # reached without the enum's look-up, which costs on the hot path
 
 
+class Caller(Struct, frozen=True, gc=False):
+    """Who asks: the name of the key, or None where no key exists."""
+
+    key: str | None
+
+
 class Request(Struct, frozen=True, gc=False):
     """One HTTP request on a model route, whole, before anything was made of it."""
 
@@ -28,6 +34,7 @@ class Request(Struct, frozen=True, gc=False):
     headers: dict[bytes, bytes]  # lower-case names
     body: bytes
     arrived: float  # time.perf_counter(), seconds
+    caller: Caller  # who sent it, found out before its body was read
 
 
 class Ask(Struct, frozen=True, gc=False):
@@ -41,16 +48,10 @@ class Ask(Struct, frozen=True, gc=False):
     stream: bool
     wants_usage: bool  # the caller asked for the usage chunk of a stream
     prompt_chars: int
-    credential: str | None  # the key as it came; never logged, never sent on
+    caller: Caller  # who asks, by the key that came with it; the key itself goes no further
     arrived: float  # time.perf_counter() when the request was whole, seconds
     trace: bytes | None = None  # W3C traceparent, sent on
     app: str | None = None  # what the caller calls itself (its User-Agent's first word)
-
-
-class Caller(Struct, frozen=True, gc=False):
-    """Who asks: the name of the key, or None where no key exists."""
-
-    key: str | None
 
 
 class Route(Struct, frozen=True, gc=False):

@@ -137,12 +137,12 @@ class ModelRoute:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name: value for name, value in scope["headers"] if name in READ_HEADERS}
-        self._gateway.greet(headers)
+        caller = self._gateway.greet(headers)
         body = await self._body(receive, headers)
         if body is None:
             return
         out = AsgiExchange(self._gateway)
-        runner = Runner(self._gateway.serve(Request(self._dialect, self._surface, headers, body, time.perf_counter()), out), out.over)
+        runner = Runner(self._gateway.serve(Request(self._dialect, self._surface, headers, body, time.perf_counter(), caller), out), out.over)
         call = Call(runner, out)
         self._gateway.connections.add(call)
         runner.resume()

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from homeport.errors import HomeportError
 from homeport.front import pages
 from homeport.ports import Out
-from homeport.vocabulary import Request
+from homeport.vocabulary import Caller, Request
 
 
 class Live(Protocol):
@@ -57,7 +57,7 @@ class Gateway(pages.Overview, Protocol):
     def keyless(self) -> bool:
         """Whether no key exists, so that only this machine may ask."""
 
-    def greet(self, headers: dict[bytes, bytes]) -> None:
+    def greet(self, headers: dict[bytes, bytes]) -> Caller:
         """Check who asks before anything is read of the body: the key, or without keys whether it comes from this machine.
 
         Raises Unauthenticated or Forbidden.

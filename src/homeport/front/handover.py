@@ -28,6 +28,8 @@ class PageProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if not self._heading:
             self._quiet_since = time.monotonic()
+        if self._heading and b"pgrade" in data:
+            data = protocol.without_upgrade(data)
         super().data_received(data)
         if self._heading and self._receiving:
             self._head_bytes += len(data)
@@ -55,6 +57,7 @@ class PageProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._receiving = False
+        self._heading = True  # of the next
         super().on_message_complete()
 
     def sweep(self) -> None:

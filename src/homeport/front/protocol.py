@@ -8,6 +8,7 @@ RFC 9112 framing by llhttp in strict mode: CL with TE, bare LF and the like are 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from typing import cast
 
@@ -17,6 +18,7 @@ from homeport.errors import CallerError, ClientLeft, HomeportError, Malformed, T
 from homeport.front.exchange import STATUS, Exchange
 from homeport.front.gateway import Gateway
 from homeport.front.routes import BY_URL, MODEL_ROUTES
+from homeport.rules.admission import ANYONE
 from homeport.runner import Runner
 from homeport.vocabulary import Request, Surface
 from homeport.wire import openai_reply
@@ -24,9 +26,10 @@ from homeport.wire import openai_reply
 MAX_HEAD = 64 * 1024  # bytes of request head
 HEAD_TIMEOUT_S = 30.0  # for a head, and between two pieces of a body
 KEEP_ALIVE_S = 75.0  # an idle connection is kept this long
-FLUSH_S = 5.0  # a connection being closed has this long to take its last bytes
+FLUSH_S = 30.0  # a caller that takes nothing of an answer for this long is cut off
 WRITE_HIGH_WATER = 128 * 1024  # bytes not yet taken by the caller at which the journey waits
 
+_UPGRADE = re.compile(rb"(?im)^upgrade:[^\r\n]*\r\n")
 _POSTS = tuple(f"POST {path} HTTP/1.".encode() for path in MODEL_ROUTES)
 _HEALTH = b"GET /health HTTP/1."
 _HEALTHY = b'{"status":"ok"}'
@@ -39,6 +42,7 @@ class Front(asyncio.Protocol):
         "_after",
         "_body",
         "_body_bytes",
+        "_caller",
         "_chunked_ok",
         "_clock",
         "_exchange",
@@ -78,6 +82,7 @@ class Front(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._runner: Runner | None = None
         self.receiving = False  # in the middle of a request
+        self._caller = ANYONE
         self._full = False  # the caller does not take what is written
         self._untaken = 0  # bytes written and not taken at the last sweep
         self._headed = False  # its head is complete
@@ -107,8 +112,6 @@ class Front(asyncio.Protocol):
             self.quiet_since = self._clock.now
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._parser = httptools.HttpRequestParser(self)  # an offered upgrade (Java offers h2c) is not taken up
         except httptools.HttpParserError as error:
             if not self.closing:
                 self._refuse(Malformed(f"This is not an HTTP/1.1 request: {str(error)[:120]}.", code="bad_http"), 400)
@@ -173,7 +176,7 @@ class Front(asyncio.Protocol):
             self._too_large()
         else:
             try:
-                self._gateway.greet(headers)
+                self._caller = self._gateway.greet(headers)
             except CallerError as error:
                 self._refuse(error, error.status)
         if b"expect" in headers and not self.closing and headers[b"expect"].lower() == b"100-continue" and self._transport is not None:
@@ -200,7 +203,7 @@ class Front(asyncio.Protocol):
             return
         body = self._body
         self.closing = self._gateway.draining or not self._parser.should_keep_alive()
-        request = Request(route[0], route[1], self._headers, body[0] if len(body) == 1 else b"".join(body), time.perf_counter())
+        request = Request(route[0], route[1], self._headers, body[0] if len(body) == 1 else b"".join(body), time.perf_counter(), self._caller)
         exchange = self._exchange = Exchange(self, transport, chunked=self._parser.get_http_version() != "1.0")
         exchange.paused = self._full
         self.receiving = self._vetted = self._headed = False
@@ -278,6 +281,11 @@ class Front(asyncio.Protocol):
         if self._head:
             data = self._head + data
         if data.startswith(_POSTS):
+            if b"pgrade" in data:
+                if b"\r\n\r\n" not in data and len(data) < MAX_HEAD:
+                    self._head = data
+                    return b""
+                data = without_upgrade(data)
             self._head = b""
             self.receiving = self._vetted = True
             self._head_bytes = 0
@@ -336,6 +344,12 @@ class Front(asyncio.Protocol):
             transport.write_eof()  # and read on, dropping it: a close now would reset the connection before it is read
         else:
             transport.close()
+
+
+def without_upgrade(request: bytes) -> bytes:
+    """A request without its offer of another protocol (Java's client offers h2c with each): not taken up, it must not end the parsing either."""
+    head, end, body = request.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"", head + b"\r\n") + end[2:] + body
 
 
 def _is_plain(request: bytes) -> bool:

@@ -41,7 +41,7 @@ class Reception:
             stream,
             wants_usage,
             prompt_chars,
-            credential(headers),
+            request.caller,
             request.arrived,
             headers.get(b"traceparent"),
             _app(headers.get(b"user-agent")),
@@ -86,16 +86,6 @@ class Accept:
 
     def __call__(self, request: Request, out: Out) -> Reception:
         return Reception(request, out, f"{self._prefix}{next(self._numbers):07x}")
-
-
-def credential(headers: dict[bytes, bytes]) -> str | None:
-    """The key a request came with: `Authorization: Bearer`, the bare key there, or `x-api-key`; None where there is none."""
-    value = headers.get(b"authorization") or headers.get(b"x-api-key")
-    if value is None:
-        return None
-    if value[:7].lower() == b"bearer ":
-        value = value[7:]
-    return value.decode("latin-1").strip() or None
 
 
 @functools.lru_cache(maxsize=256)

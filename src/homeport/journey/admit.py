@@ -8,19 +8,40 @@ from homeport.vocabulary import Ask, Caller
 
 
 class Admit:
-    """Turns the credential of an Ask into its Caller (step `admit`)."""
+    """Finds out who asks before a body is read (`greet`), and lets their Ask in (step `admit`)."""
 
     def __init__(self, keys: KeyRing, *, public: bool = False) -> None:
         self._keys = keys
         self._public = public  # listening beyond this machine: a key is needed even when the last one was revoked
 
     def __call__(self, ask: Ask) -> Caller:
-        """The caller. Raises Unauthenticated."""
-        return self.credential(ask.credential)
+        """The caller. Keys have no rates or budgets yet, so whoever was greeted is let in."""
+        return ask.caller
 
-    def credential(self, credential: str | None) -> Caller:
-        """The caller behind a key as it came, for routes that are no Ask too. Raises Unauthenticated."""
-        keys = self._keys
-        needed = keys.exist or self._public
-        name = keys.find(credential) if needed and credential is not None else None
-        return admission.caller(needed, credential, name)
+    def greet(self, headers: dict[bytes, bytes]) -> Caller:
+        """The caller, by the headers of a request (lower-case names).
+
+        Raises:
+            Unauthenticated: once there are keys, none or an unknown one came.
+            Forbidden: without keys, a request for another host or from a foreign page.
+        """
+        if self.keyless:
+            admission.from_here(headers.get(b"host", b"localhost"), headers.get(b"origin"))
+            return admission.ANYONE
+        secret = credential(headers)
+        return admission.caller(secret, self._keys.find(secret) if secret is not None and self._keys.exist else None)
+
+    @property
+    def keyless(self) -> bool:
+        """Whether no key exists, so that only this machine may ask."""
+        return not (self._keys.exist or self._public)
+
+
+def credential(headers: dict[bytes, bytes]) -> str | None:
+    """The key a request came with: `Authorization: Bearer`, the bare key there, or `x-api-key`; None where there is none."""
+    value = headers.get(b"authorization") or headers.get(b"x-api-key")
+    if value is None:
+        return None
+    if value[:7].lower() == b"bearer ":
+        value = value[7:]
+    return value.decode("latin-1").strip() or None

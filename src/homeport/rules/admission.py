@@ -7,10 +7,10 @@ from homeport.vocabulary import Caller
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
 
-_ANYONE = Caller(None)
+ANYONE = Caller(None)  # while no key exists
 
 
-def caller(keys_needed: bool, credential: str | None, name: str | None) -> Caller:
+def caller(credential: str | None, name: str | None) -> Caller:
     """The caller behind a credential; `name` is the key it was found to be, or None.
 
     Raises:
@@ -18,8 +18,6 @@ def caller(keys_needed: bool, credential: str | None, name: str | None) -> Calle
     """
     if name is not None:
         return Caller(name)
-    if not keys_needed:
-        return _ANYONE
     if credential is None:
         raise Unauthenticated("This gateway needs a key. Send `Authorization: Bearer <key>` or `x-api-key: <key>`; `homeport keys add NAME` makes one.")
     raise Unauthenticated("This key is not known here, or was revoked. `homeport keys list` names the keys there are.")

@@ -166,9 +166,10 @@ def unfold(body: bytes, *, wants_usage: bool, figures: dict[str, Any]) -> bytes:
         finish = choice.pop("finish_reason", None)
         if chat:
             delta = choice.pop("message", None) or {}
-            for index, call in enumerate(delta.get("tool_calls") or ()):
-                if not isinstance(call, dict):
-                    raise BrokeMidStream("the reply is not what the OpenAI surface answers")
+            calls = delta.get("tool_calls") or []
+            if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
+                raise BrokeMidStream("the reply is not what the OpenAI surface answers")
+            for index, call in enumerate(calls):
                 call.setdefault("index", index)
             events.append(known | {"choices": [choice | {"delta": delta, "finish_reason": None}]})
             events.append(known | {"choices": [{"index": choice.get("index", 0), "delta": {}, "finish_reason": finish}]})

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from homeport.storage import journal
-from homeport.vocabulary import Ask, Attempt, Receipt, Surface
+from homeport.vocabulary import Ask, Attempt, Caller, Receipt, Surface
 
 TS = 1_795_000_000.0
 
@@ -31,7 +31,7 @@ def ask(id: str = "req-1", **fields: Any) -> Ask:
         stream=True,
         wants_usage=False,
         prompt_chars=12,
-        credential="hp_secret",
+        caller=Caller("k"),
         arrived=1.0,
         app="curl",
     )

@@ -38,13 +38,6 @@ def test_both_lines_are_there_when_the_calls_return(data_dir: Path) -> None:
     book.close()
 
 
-def test_no_secret_is_written(data_dir: Path) -> None:
-    book = Journal(data_dir)
-    book.started(ask(credential="hp_very_secret"), TS)
-    book.close()
-    assert b"secret" not in journal.files(data_dir)[0].path.read_bytes()
-
-
 def test_names_modes_and_the_folder_that_was_not_there(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "data"
     book = Journal(folder)
