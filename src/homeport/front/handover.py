@@ -22,19 +22,32 @@ class PageProtocol(HttpToolsProtocol):
     def __init__(self, config: Config, state: ServerState) -> None:
         super().__init__(config, state, {})
         self._receiving = self._heading = True
+        self._held = b""  # the beginning of a request, until its head is whole
         self._head_bytes = 0
         self._quiet_since = time.monotonic()
 
     def data_received(self, data: bytes) -> None:
         if not self._heading:
             self._quiet_since = time.monotonic()
-        if self._heading and b"pgrade" in data:
-            data = protocol.without_upgrade(data)
-        super().data_received(data)
-        if self._heading and self._receiving:
-            self._head_bytes += len(data)
-            if self._head_bytes > protocol.MAX_HEAD:
-                self._refuse(Malformed("The request head is longer than 64 KB.", code="head_too_large"), 431)
+            super().data_received(data)
+            return
+        if not self._held:
+            self._quiet_since = time.monotonic()
+        data = self._held + data
+        end = data.find(b"\r\n\r\n")
+        bare = protocol.bare_lf(data[: end + 2] if end >= 0 else data)
+        if end < 0 and len(data) <= protocol.MAX_HEAD and not bare:
+            self._held = data
+            return
+        self._held = b""
+        if not bare and (end < 0 or end > protocol.MAX_HEAD):
+            self._refuse(Malformed("The request head is longer than 64 KB.", code="head_too_large"), 431)
+            return
+        super().data_received(protocol.without_upgrade(data) if b"upgrade" in data[:end].lower() else data)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Only by a pipelined request: its body would be read as a request."""
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         self._receiving = self._heading = True
@@ -62,7 +75,7 @@ class PageProtocol(HttpToolsProtocol):
 
     def sweep(self) -> None:
         """Give up a request that does not arrive."""
-        if self._receiving and time.monotonic() - self._quiet_since > protocol.HEAD_TIMEOUT_S:
+        if (self._receiving or self._held) and time.monotonic() - self._quiet_since > protocol.HEAD_TIMEOUT_S:
             self._refuse(Malformed(f"The request did not arrive within {protocol.HEAD_TIMEOUT_S:g} s.", code="request_timeout"), 408)
 
     def _refuse(self, error: HomeportError, status: int) -> None:

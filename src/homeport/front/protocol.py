@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import time
 from typing import cast
 
@@ -96,6 +97,9 @@ class Front(asyncio.Protocol):
         transport = cast(asyncio.Transport, transport)  # uvloop's is one by shape, not by class
         self._transport = transport
         transport.set_write_buffer_limits(WRITE_HIGH_WATER)
+        wire = transport.get_extra_info("socket")
+        if wire is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):  # what is not taken waits here, where it is seen, not in the kernel
+            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, WRITE_HIGH_WATER)
         self._gateway.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -112,6 +116,10 @@ class Front(asyncio.Protocol):
             self.quiet_since = self._clock.now
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:  # only by a pipelined request: its body would be read as a request
+            self.closing = True
+            if self._exchange is None:
+                self.close()
         except httptools.HttpParserError as error:
             if not self.closing:
                 self._refuse(Malformed(f"This is not an HTTP/1.1 request: {str(error)[:120]}.", code="bad_http"), 400)
@@ -269,7 +277,7 @@ class Front(asyncio.Protocol):
         if self.closing or self._untaken:
             if quiet > FLUSH_S:
                 transport.abort()
-        elif self.receiving and quiet > HEAD_TIMEOUT_S:
+        elif (self.receiving or self._head) and quiet > HEAD_TIMEOUT_S:
             self._refuse(Malformed(f"The request did not arrive within {HEAD_TIMEOUT_S:g} s.", code="request_timeout"), 408)
         elif not self.receiving and quiet > KEEP_ALIVE_S:
             self.close()
@@ -281,10 +289,10 @@ class Front(asyncio.Protocol):
         if self._head:
             data = self._head + data
         if data.startswith(_POSTS):
-            if b"pgrade" in data:
-                if b"\r\n\r\n" not in data and len(data) < MAX_HEAD:
-                    self._head = data
-                    return b""
+            end = data.find(b"\r\n\r\n")
+            if end < 0 and len(data) < MAX_HEAD and not bare_lf(data):
+                return self._hold(data)
+            if b"upgrade" in data[:end].lower():
                 data = without_upgrade(data)
             self._head = b""
             self.receiving = self._vetted = True
@@ -297,10 +305,15 @@ class Front(asyncio.Protocol):
             return b""
         line, newline, _ = data.partition(b"\r\n")
         if not newline and len(data) < MAX_HEAD and any(post.startswith(line[: len(post)]) for post in (*_POSTS, _HEALTH)):
-            self._head = data
-            self.receiving = False
-            return b""
+            return self._hold(data)
         self._hand_over(data)
+        return b""
+
+    def _hold(self, data: bytes) -> bytes:
+        """Keep the beginning of a request until there is more of it; its clock runs from the first byte."""
+        if not self._head:
+            self.quiet_since = self._clock.now
+        self._head = data
         return b""
 
     def _health(self, request: bytes) -> None:
@@ -352,10 +365,15 @@ def without_upgrade(request: bytes) -> bytes:
     return _UPGRADE.sub(b"", head + b"\r\n") + end[2:] + body
 
 
+def bare_lf(head: bytes) -> bool:
+    """Whether a line ends without CR, which the parser refuses."""
+    return head.count(b"\n") != head.count(b"\r\n")
+
+
 def _is_plain(request: bytes) -> bool:
     """Whether this is one whole request without a body, framed so that nobody could read it in another way."""
     head = request.lower()
-    if not head.endswith(b"\r\n\r\n") or head.count(b"\r\n\r\n") != 1 or head.count(b"\n") != head.count(b"\r\n"):
+    if not head.endswith(b"\r\n\r\n") or head.count(b"\r\n\r\n") != 1 or bare_lf(head):
         return False
     return b"content-length" not in head and b"transfer-encoding" not in head and b"upgrade" not in head
 

@@ -92,13 +92,14 @@ class TestUpgrade:
 
         assert [(heard.status, heard.text) for heard in asyncio.run(go())] == [(200, TEXT)] * 2
 
+    @pytest.mark.parametrize("offer", [UPGRADE, {"CONNECTION": "UPGRADE", "UPGRADE": "h2c"}], ids=["small", "capital"])
     @pytest.mark.parametrize("path", [CHAT, "/health", "/v1/models"])
-    def test_its_body_is_not_run(self, gateway: Running, front: str, path: str) -> None:
+    def test_its_body_is_not_run(self, gateway: Running, front: str, path: str, offer: dict[str, str]) -> None:
         async def go() -> tuple[Heard, bytes, bool]:
             async with Caller(gateway.url) as caller:
                 if front == "asgi":
                     await caller.ask(method="GET", path="/ready")
-                head = request_bytes(b"", method="POST" if path == CHAT else "GET", path=path, headers={**UPGRADE, "content-length": str(len(INNER))})
+                head = request_bytes(b"", method="POST" if path == CHAT else "GET", path=path, headers={**offer, "content-length": str(len(INNER))})
                 await caller.send(head)
                 await asyncio.sleep(0.05)
                 with contextlib.suppress(ConnectionError):
@@ -106,8 +107,47 @@ class TestUpgrade:
                 return await asyncio.wait_for(caller.hear(), 5), *await rest(caller)
 
         first, more, _ = asyncio.run(go())
-        assert first.status in ((400,) if path == CHAT else (200, 400))
+        assert first.status in ((0, 400) if path == CHAT else (0, 200, 400))
         assert more == b""
+
+    @pytest.mark.parametrize("name", ["UPGRADE", "uPGRaDE", "Upgrade"])
+    def test_its_name_in_any_case(self, gateway: Running, front: str, name: str) -> None:
+        data = request_bytes(chat(), headers={"connection": name, name: "h2c"})
+        assert over(gateway, front, data).text == TEXT
+
+    @pytest.mark.parametrize("at", [40, 70, 120, 133, 134, 140])
+    def test_cut_anywhere_its_body_is_not_run(self, gateway: Running, front: str, at: int) -> None:
+        async def go() -> tuple[Heard, bytes, bool]:
+            async with Caller(gateway.url) as caller:
+                if front == "asgi":
+                    await caller.ask(method="GET", path="/ready")
+                head = request_bytes(b"", headers={"content-length": str(len(INNER)), **UPGRADE})
+                for piece in (head[:at], head[at:], INNER):
+                    with contextlib.suppress(ConnectionError):
+                        await caller.send(piece)
+                    await asyncio.sleep(0.02)
+                return await asyncio.wait_for(caller.hear(), 5), *await rest(caller)
+
+        first, more, _ = asyncio.run(go())
+        assert first.status in (0, 400)
+        assert more == b""
+
+    def test_cut_anywhere_it_is_answered(self, gateway: Running, front: str) -> None:
+        """Also where a read ends with a line, or before it shows that there is an offer."""
+        data = request_bytes(chat(), headers=UPGRADE)
+
+        async def go(at: int) -> Heard:
+            async with Caller(gateway.url) as caller:
+                if front == "asgi":
+                    await caller.ask(method="GET", path="/ready")
+                for piece in (data[:at], data[at:]):
+                    with contextlib.suppress(ConnectionError):
+                        await caller.send(piece)
+                    await asyncio.sleep(0.003)
+                return await asyncio.wait_for(caller.hear(), 5)
+
+        heards = {at: asyncio.run(go(at)) for at in range(36, data.index(b"\r\n\r\n") + 5, 2)}
+        assert {at: heard.status for at, heard in heards.items() if heard.status != 200} == {}
 
 
 class TestHealth:

@@ -34,6 +34,9 @@ MEGABYTE = 1024 * 1024
 class Wire:
     """In place of a transport: notes what is asked of it."""
 
+    def get_extra_info(self, name: str) -> None:
+        """No socket here."""
+
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.written = b""
