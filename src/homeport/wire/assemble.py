@@ -10,7 +10,7 @@ import msgspec
 from homeport.errors import BrokeMidStream
 from homeport.vocabulary import CHAT, Surface, Usage
 from homeport.wire import usage as usage_wire
-from homeport.wire.openai_stream import choices_of, no_error
+from homeport.wire.openai_stream import choices_of, chunk_of
 from homeport.wire.sse import EventCutter, payload
 
 _decoder = msgspec.json.Decoder()
@@ -137,11 +137,8 @@ class Assembly:
         if text == b"[DONE]":
             self.done = True
             return
-        try:
-            chunk = _decoder.decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise BrokeMidStream("an event of the stream is not JSON") from None
-        if isinstance(chunk, dict):
+        chunk = chunk_of(text)
+        if chunk is not None:
             self._close_run()
             run = Run.like(event, chunk, choices_of(chunk))
             self._merge(chunk)
@@ -156,7 +153,6 @@ class Assembly:
             _grow(choice["message"] if self._surface is CHAT else choice, {run.field: run.text()})
 
     def _merge(self, chunk: dict[str, Any]) -> None:
-        no_error(chunk)
         choices = choices_of(chunk)
         chunk.pop("choices", None)
         used = chunk.get("usage")

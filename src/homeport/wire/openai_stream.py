@@ -118,15 +118,10 @@ class Stream:
         if text == b"[DONE]":
             self.done = True
             return
-        try:
-            chunk = _decoder.decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise BrokeMidStream("an event of the stream is not JSON") from None
-        if not isinstance(chunk, dict):  # llama.cpp opens a list of completions with `data: null`
-            return
-        no_error(chunk)
-        self._learn(chunk)
-        self._sort(event, chunk)
+        chunk = chunk_of(text)
+        if chunk is not None:
+            self._learn(chunk)
+            self._sort(event, chunk)
 
     def _sort(self, event: bytes, chunk: dict[str, Any]) -> None:
         used = chunk.get("usage")
@@ -209,11 +204,21 @@ def _has_content(choice: dict[str, Any]) -> bool:
     return bool(choice.get("text"))
 
 
-def no_error(chunk: dict[str, Any]) -> None:
-    """Raise BrokeMidStream for an error, as `{"error": …}` or, from older vLLM, as `{"object": "error", …}`."""
+def chunk_of(text: bytes) -> dict[str, Any] | None:
+    """The chunk in the data of an event; None for what is none: llama.cpp opens a list of completions with `data: null`.
+
+    Raises BrokeMidStream where it is not JSON, or an error: `{"error": …}` or, from older vLLM, `{"object": "error", …}`.
+    """
+    try:
+        chunk = _decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BrokeMidStream("an event of the stream is not JSON") from None
+    if not isinstance(chunk, dict):
+        return None
     error = chunk.get("error") or (chunk if chunk.get("object") == "error" else None)
     if error:
         raise BrokeMidStream(f"the backend reported an error ({error_kind(error)})")
+    return chunk
 
 
 def choices_of(chunk: dict[str, Any]) -> list[dict[str, Any]]:
