@@ -271,6 +271,7 @@ def test_nothing_said_stands_in_the_journal(tmp_path: Path) -> None:
         asyncio.run(ask(own.url, chat("my secret is marzipan", stream=True)))
         asyncio.run(ask(own.url, chat("my secret is marzipan", temperature="marzipan")))
         own.journal.settled(1)
-        written = b"".join(file.read_bytes() for file in (tmp_path / "data").iterdir())
-        assert b"swordfish" not in written
-        assert b"marzipan" not in written
+    written = b"".join(file.read_bytes() for file in (tmp_path / "data").iterdir())  # the ledger is at rest now too
+    assert b"receipts" in written
+    assert b"swordfish" not in written
+    assert b"marzipan" not in written
