@@ -3,6 +3,7 @@
     HomeportError
     ├── CallerError            the request's fault: another backend would refuse it too
     │   ├── Malformed          400  the body or a field of it is not what the surface takes
+    │   ├── Uncarried          400  what the request asks cannot be said in the dialect of the backend
     │   ├── TooLong            400  the prompt does not fit the model's context
     │   ├── TooLarge           413  the body exceeds server.max_body_mb
     │   ├── Unauthenticated    401  no key, or one that is not ours
@@ -50,6 +51,12 @@ class CallerError(HomeportError):
 
 class Malformed(CallerError):
     """A body that is not JSON, or a field of the wrong type; `param` names it."""
+
+
+class Uncarried(CallerError):
+    """What the request asks cannot be said in the dialect of the backend; another route may speak the caller's."""
+
+    code = "not_carried"
 
 
 class TooLong(CallerError):

@@ -10,14 +10,22 @@ from msgspec import Raw, Struct
 
 
 class Surface(enum.StrEnum):
-    """What kind of answer is asked for; the value is the path under `/v1` on an OpenAI backend."""
+    """The endpoint that a caller used; the value is its path."""
 
-    CHAT = "chat/completions"
-    COMPLETIONS = "completions"
-    EMBEDDINGS = "embeddings"
+    CHAT = "/v1/chat/completions"
+    COMPLETIONS = "/v1/completions"
+    EMBEDDINGS = "/v1/embeddings"
+    RESPONSES = "/v1/responses"
+    MESSAGES = "/v1/messages"
+    COUNT_TOKENS = "/v1/messages/count_tokens"
+    OLLAMA_CHAT = "/api/chat"
+    GENERATE = "/api/generate"
+    EMBED = "/api/embed"
+    OLD_EMBED = "/api/embeddings"
 
 
-CHAT, COMPLETIONS, EMBEDDINGS = Surface  # reached without the enum's look-up, which costs on the hot path
+# reached without the enum's look-up, which costs on the hot path
+CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, MESSAGES, COUNT_TOKENS, OLLAMA_CHAT, GENERATE, EMBED, OLD_EMBED = Surface
 
 
 class Caller(Struct, frozen=True, gc=False):
@@ -41,7 +49,7 @@ class Ask(Struct, frozen=True, gc=False):
     """One request, decoded once. `fields` holds every top-level field as raw JSON, known or not."""
 
     id: str  # ours, unique; also x-request-id
-    dialect: str  # "openai"; later "ollama", "anthropic", "responses"
+    dialect: str  # "openai" "responses" "anthropic" "ollama"
     surface: Surface
     model: str  # the name that was asked for
     fields: dict[str, Raw]

@@ -107,15 +107,16 @@ class Answer(Signal):
         self.started = False  # any byte of the answer came
         self.ended = False
         self.error: BackendError | None = None
-        self._total_at = deadlines.now + clocks.total_s
+        now = self._sent_at = deadlines.now
+        first_token_s, _, total_s = clocks
+        self._total_at = total_at = now + total_s
         self._connection = connection = pool.take()
         self._stale = connection is not None  # it may be: the backend can have closed it while it lay idle
-        self._sent_at = deadlines.now
         if connection is not None:
-            self.deadline = min(deadlines.now + clocks.first_token_s, self._total_at)
+            self.deadline = now + first_token_s if first_token_s < total_s else total_at
             connection.send(request, self)
         else:
-            self.deadline = self._total_at
+            self.deadline = total_at
             self._open()
         deadlines.add(self)
 

@@ -15,7 +15,9 @@ import httptools
 from homeport.backends.answer import Answer, ClosedUnanswered
 from homeport.backends.pacing import FAST_S, Pacing
 from homeport.errors import BrokeMidStream
+from homeport.wire.heads import Heads
 
+OK = 200
 MAX_HEAD = 64 * 1024  # bytes of response head
 
 After = Callable[[Callable[[bytes], object], bytes], None]  # ports.Store.after
@@ -25,6 +27,7 @@ class Keeper(Protocol):
     """What owns a connection: its pool."""
 
     open: set[Connection]
+    seen: Heads
     after: After
     pacing: Pacing
 
@@ -120,6 +123,11 @@ class Connection(asyncio.Protocol):
             return
         answer.started = True
         if not answer.headed:
+            if not self._head_bytes:
+                body = self._pool.seen.body(data)
+                if body is not None:
+                    self._again(answer, body)
+                    return
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD + len(data):
                 self._broken(answer, "its response head is longer than 64 KB")
@@ -130,11 +138,20 @@ class Connection(asyncio.Protocol):
             self._broken(answer, "it does not speak HTTP/1.1")
             return
         parts, ended = self._parts, self._ended
+        if ended and self._keep_alive and answer.status == OK and self._head_bytes == len(data):
+            self._pool.seen.learn(data, answer.headers)
         if parts or ended or answer.headed:
             self._parts, self._ended = [], False
             answer.arrived(parts, ended)
             if self._answer is answer and not ended and answer.begun:
                 self._pace()
+
+    def _again(self, answer: Answer, body: bytes) -> None:
+        """A whole answer under a head like one before, on this connection or another of its pool."""
+        answer.status = OK
+        answer.headers = self._pool.seen.headers
+        answer.headed = self._keep_alive = True
+        answer.arrived([body], True)
 
     def _pace(self) -> None:
         """A fast stream rests for a moment after each read."""

@@ -10,7 +10,7 @@ from homeport.backends.pool import Endpoint, Pool, Shared
 from homeport.errors import BackendError, Refused, Unreachable
 from homeport.runner import drive
 from homeport.settings import BackendSettings
-from homeport.vocabulary import Ask, Route, Standing, Surface
+from homeport.vocabulary import CHAT, COMPLETIONS, EMBEDDINGS, Ask, Route, Standing, Surface
 from homeport.wire import openai_reply, openai_request
 
 PROBE_TIMEOUT_S = 5.0
@@ -156,9 +156,9 @@ class HttpBackend:
         endpoint = self._endpoint
         pool = self._pool = Pool(endpoint, self._shared, connect_timeout_s=self.settings.connect_timeout_s, ready_timeout_s=self.settings.first_token_timeout_s)
         authorization = f"authorization: Bearer {endpoint.key}\r\n" if endpoint.key else ""
-        for surface in Surface:
+        for surface in (CHAT, COMPLETIONS, EMBEDDINGS):
             lines = (
-                f"POST {pool.prefix}/v1/{surface.value} HTTP/1.1",
+                f"POST {pool.prefix}{surface.value} HTTP/1.1",
                 f"host: {pool.netloc}",
                 "content-type: application/json",
                 "accept: text/event-stream, application/json",

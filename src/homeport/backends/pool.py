@@ -12,6 +12,7 @@ from homeport.backends.connection import After, Connection
 from homeport.backends.deadlines import Deadlines
 from homeport.backends.pacing import Pacing
 from homeport.errors import Unreachable
+from homeport.wire.heads import Heads
 
 IDLE_S = 4.0  # an idle connection older than this is not used again: uvicorn, and so vLLM, closes after 5 s
 
@@ -43,6 +44,7 @@ class Pool:
     def __init__(self, endpoint: Endpoint, shared: Shared, *, connect_timeout_s: float, ready_timeout_s: float) -> None:
         self._endpoint = endpoint
         self.open: set[Connection] = set()
+        self.seen = Heads()  # its answers' heads
         self.after = shared.after
         self.pacing = shared.pacing
         self._deadlines = shared.deadlines

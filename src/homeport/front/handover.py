@@ -10,7 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from homeport.errors import HomeportError, Malformed
-from homeport.front import protocol
+from homeport.front import framing, protocol
 from homeport.front.asgi import app
 from homeport.front.gateway import Gateway
 from homeport.wire import openai_reply
@@ -35,7 +35,7 @@ class PageProtocol(HttpToolsProtocol):
             self._quiet_since = time.monotonic()
         data = self._held + data
         end = data.find(b"\r\n\r\n")
-        bare = protocol.bare_lf(data[: end + 2] if end >= 0 else data)
+        bare = framing.bare_lf(data[: end + 2] if end >= 0 else data)
         if end < 0 and len(data) <= protocol.MAX_HEAD and not bare:
             self._held = data
             return
@@ -43,7 +43,7 @@ class PageProtocol(HttpToolsProtocol):
         if not bare and (end < 0 or end > protocol.MAX_HEAD):
             self._refuse(Malformed("The request head is longer than 64 KB.", code="head_too_large"), 431)
             return
-        super().data_received(protocol.without_upgrade(data) if b"upgrade" in data[:end].lower() else data)
+        super().data_received(framing.without_upgrade(data) if b"upgrade" in data[:end].lower() else data)
 
     def _unsupported_upgrade_warning(self) -> None:
         """Only by a pipelined request: its body would be read as a request."""
@@ -80,7 +80,7 @@ class PageProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: HomeportError, status: int) -> None:
         if not self.transport.is_closing():
-            self.transport.write(protocol.refusal(status, openai_reply.error_body(error)))
+            self.transport.write(framing.refusal(status, openai_reply.error_body(error)))
             self.transport.close()
 
 

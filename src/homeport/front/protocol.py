@@ -8,7 +8,6 @@ RFC 9112 framing by llhttp in strict mode: CL with TE, bare LF and the like are 
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import time
 from typing import cast
@@ -17,12 +16,14 @@ import httptools
 
 from homeport.errors import CallerError, ClientLeft, HomeportError, Malformed, TooLarge, Unauthenticated
 from homeport.front.exchange import STATUS, Exchange
+from homeport.front.framing import bare_lf, is_plain, refusal, without_upgrade
 from homeport.front.gateway import Gateway
 from homeport.front.routes import BY_URL, MODEL_ROUTES
 from homeport.rules.admission import ANYONE
 from homeport.runner import Runner
 from homeport.vocabulary import Request, Surface
 from homeport.wire import openai_reply
+from homeport.wire.heads import Heads
 
 MAX_HEAD = 64 * 1024  # bytes of request head
 HEAD_TIMEOUT_S = 30.0  # for a head, and between two pieces of a body
@@ -30,7 +31,6 @@ KEEP_ALIVE_S = 75.0  # an idle connection is kept this long
 FLUSH_S = 30.0  # a caller that takes nothing of an answer for this long is cut off
 WRITE_HIGH_WATER = 128 * 1024  # bytes not yet taken by the caller at which the journey waits
 
-_UPGRADE = re.compile(rb"(?im)^upgrade:[^\r\n]*\r\n")
 _POSTS = tuple(f"POST {path} HTTP/1.".encode() for path in MODEL_ROUTES)
 _HEALTH = b"GET /health HTTP/1."
 _HEALTHY = b'{"status":"ok"}'
@@ -44,7 +44,6 @@ class Front(asyncio.Protocol):
         "_body",
         "_body_bytes",
         "_caller",
-        "_chunked_ok",
         "_clock",
         "_exchange",
         "_full",
@@ -55,8 +54,11 @@ class Front(asyncio.Protocol):
         "_headers",
         "_loop",
         "_parser",
+        "_read",
         "_route",
         "_runner",
+        "_seen",
+        "_seen_route",
         "_transport",
         "_untaken",
         "_url",
@@ -82,6 +84,9 @@ class Front(asyncio.Protocol):
         self._route: tuple[str, Surface] | None = None
         self._exchange: Exchange | None = None
         self._runner: Runner | None = None
+        self._read = b""  # the read with which the request began
+        self._seen = Heads()
+        self._seen_route: tuple[str, Surface] | None = None  # what the head seen last asks for
         self.receiving = False  # in the middle of a request
         self._caller = ANYONE
         self._full = False  # the caller does not take what is written
@@ -108,12 +113,18 @@ class Front(asyncio.Protocol):
         if self._exchange is not None:  # a pipelined request: RFC 9112, 9.3.2 lets us close after the answer instead
             self.closing = True
             return
-        if not self.receiving:
-            data = self._begin(data)
+        if self.receiving:
+            self._read = b""
+            if self._headed:
+                self.quiet_since = self._clock.now
+        else:
+            body = None if self._head else self._seen.body(data)
+            if body is not None:
+                self._again(body)
+                return
+            data = self._read = self._begin(data)
             if not data:
                 return
-        if self._headed:
-            self.quiet_since = self._clock.now
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:  # only by a pipelined request: its body would be read as a request
@@ -209,15 +220,37 @@ class Front(asyncio.Protocol):
         if route is None or not self._vetted:  # only by a pipelined request that slipped in
             self.close()
             return
-        body = self._body
-        self.closing = self._gateway.draining or not self._parser.should_keep_alive()
-        request = Request(route[0], route[1], self._headers, body[0] if len(body) == 1 else b"".join(body), time.perf_counter(), self._caller)
-        exchange = self._exchange = Exchange(self, transport, chunked=self._parser.get_http_version() != "1.0")
-        exchange.paused = self._full
+        body, headers = self._body, self._headers
+        kept, chunked = self._parser.should_keep_alive(), self._parser.get_http_version() != "1.0"
         self.receiving = self._vetted = self._headed = False
         self._body, self._body_bytes, self._headers, self._url, self._route = [], 0, {}, b"", None
-        runner = Runner(self._gateway.serve(request, exchange))
-        self._runner = runner
+        if kept and chunked and self._read:
+            self._seen.learn(self._read, headers)
+            self._seen_route = route
+        self._serve(route, headers, body[0] if len(body) == 1 else b"".join(body), transport, kept=kept, chunked=chunked)
+
+    # a request is whole
+
+    def _again(self, body: bytes) -> None:
+        """A request under a head like the one before."""
+        route, transport = self._seen_route, self._transport
+        if route is None or transport is None:
+            return
+        headers = self._seen.headers
+        try:
+            self._caller = self._gateway.greet(headers)
+        except CallerError as error:
+            self._refuse(error, error.status)
+        else:
+            self._serve(route, headers, body, transport)
+
+    def _serve(
+        self, route: tuple[str, Surface], headers: dict[bytes, bytes], body: bytes, transport: asyncio.Transport, *, kept: bool = True, chunked: bool = True
+    ) -> None:
+        self.closing = self._gateway.draining or not kept
+        exchange = self._exchange = Exchange(self, transport, chunked=chunked)
+        exchange.paused = self._full
+        runner = self._runner = Runner(self._gateway.serve(Request(route[0], route[1], headers, body, time.perf_counter(), self._caller), exchange))
         runner.resume()
         if runner.finished and self._runner is runner:
             self._runner = None
@@ -299,7 +332,7 @@ class Front(asyncio.Protocol):
             self._head_bytes = 0
             self.quiet_since = self._clock.now
             return data
-        if data.startswith(_HEALTH) and _is_plain(data):
+        if data.startswith(_HEALTH) and is_plain(data):
             self._head = b""
             self._health(data)
             return b""
@@ -357,27 +390,3 @@ class Front(asyncio.Protocol):
             transport.write_eof()  # and read on, dropping it: a close now would reset the connection before it is read
         else:
             transport.close()
-
-
-def without_upgrade(request: bytes) -> bytes:
-    """A request without its offer of another protocol (Java's client offers h2c with each): not taken up, it must not end the parsing either."""
-    head, end, body = request.partition(b"\r\n\r\n")
-    return _UPGRADE.sub(b"", head + b"\r\n") + end[2:] + body
-
-
-def bare_lf(head: bytes) -> bool:
-    """Whether a line ends without CR, which the parser refuses."""
-    return head.count(b"\n") != head.count(b"\r\n")
-
-
-def _is_plain(request: bytes) -> bool:
-    """Whether this is one whole request without a body, framed so that nobody could read it in another way."""
-    head = request.lower()
-    if not head.endswith(b"\r\n\r\n") or head.count(b"\r\n\r\n") != 1 or bare_lf(head):
-        return False
-    return b"content-length" not in head and b"transfer-encoding" not in head and b"upgrade" not in head
-
-
-def refusal(status: int, body: bytes) -> bytes:
-    """The whole response to a request that never became one."""
-    return b"%bcontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b" % (STATUS[status], len(body), body)

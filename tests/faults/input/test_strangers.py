@@ -14,6 +14,7 @@ from homeport.errors import Malformed
 from homeport.storage.keys import Keys
 from homeport.testing.backend import ScriptedBackend
 from homeport.vocabulary import CHAT as CHAT_SURFACE
+from homeport.wire import body as wire_body
 from homeport.wire import openai_request
 from tests.caller import chat, request_bytes
 from tests.faults.doors import TEXT, over, refused
@@ -39,19 +40,19 @@ class TestDepth:
         siblings = b"[]," * 200  # so that counting brackets is not enough
         for body in (nested(kind, depth), b"[" + siblings + nested(kind, depth - 1) + b"]"):
             if depth <= 96:
-                openai_request._check_depth(body)
+                wire_body.check_depth(body)
             else:
                 with pytest.raises(Malformed) as raised:
-                    openai_request._check_depth(body)
+                    wire_body.check_depth(body)
                 assert raised.value.code == "too_deep"
 
     @pytest.mark.parametrize(
         "text", ["[" * 500, '[{"' * 500, '\\"[' * 500, "\\" * 501 + "[{" * 300, "]" * 500], ids=["open", "objects", "quotes", "backslashes", "closed"]
     )
     def test_brackets_in_strings_do_not_count(self, text: str) -> None:
-        openai_request._check_depth(json.dumps([[text] for _ in range(100)]).encode())
+        wire_body.check_depth(json.dumps([[text] for _ in range(100)]).encode())
         with pytest.raises(Malformed):
-            openai_request._check_depth(json.dumps([text]).encode()[:-1] + b"," + nested("arrays", 96) + b"]")
+            wire_body.check_depth(json.dumps([text]).encode()[:-1] + b"," + nested("arrays", 96) + b"]")
 
     @pytest.mark.parametrize("unit", ["x", '"', "\\", "[", "é"], ids=["plain", "quotes", "backslashes", "brackets", "escapes"])
     def test_a_long_string_is_cheap(self, unit: str) -> None:
@@ -59,11 +60,11 @@ class TestDepth:
         body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}] * 100 + [{"role": "user", "content": text}]}).encode()
         assert len(body) > 8 * MEGABYTE - 10
         began = time.perf_counter()
-        openai_request._check_depth(body)
+        wire_body.check_depth(body)
         assert time.perf_counter() - began < 1.0
         tracemalloc.start()
         try:
-            openai_request._check_depth(body)
+            wire_body.check_depth(body)
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -75,8 +76,8 @@ class TestDepth:
         wide = b"[" + b"[]," * (MEGABYTE // 4) + b"[]]"
         began = time.perf_counter()
         with pytest.raises(Malformed):
-            openai_request._check_depth(deep)
-        openai_request._check_depth(wide)
+            wire_body.check_depth(deep)
+        wire_body.check_depth(wide)
         assert time.perf_counter() - began < 2.0
 
 
