@@ -7,6 +7,7 @@ A request's way through the package, from the socket to the receipt:
     app          the composition root: settings → adapters → steps → server
     front        how callers come in: a protocol for the model routes, ASGI for all other pages
     serve        the journey on one page: read this first
+    client       calls to gateways from Python, over several of them: Client, and transports for the SDKs
     journey      its steps: accept · admit · answer · cache · choose · dispatch · relay · review · tally
     backends     what answers: engines over HTTP, one in a child process, the bundled pilot
     storage      what is kept: the journal and the ledger made from it
@@ -28,9 +29,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from homeport import client as client
+    from homeport.client import AsyncClient, Client
     from homeport.embedded import Gateway
 
-__all__ = ["Gateway", "__version__"]
+__all__ = ["AsyncClient", "Client", "Gateway", "__version__"]
 
 __version__ = "0.1.0"
 
@@ -41,4 +44,9 @@ def __getattr__(name: str) -> object:
         from homeport.embedded import Gateway
 
         return Gateway
+    if name in ("AsyncClient", "Client", "client"):
+        import importlib
+
+        client = importlib.import_module("homeport.client")
+        return client if name == "client" else getattr(client, name)
     raise AttributeError(f"module 'homeport' has no attribute {name!r}")

@@ -23,7 +23,7 @@ from homeport.front.gateway import After, Live
 from homeport.front.protocol import Front
 from homeport.journey.accept import Accept
 from homeport.journey.admit import Admit
-from homeport.journey.answer import NoAnswers
+from homeport.journey.answer import Answers
 from homeport.journey.cache import NoCache
 from homeport.journey.choose import Choose
 from homeport.journey.dispatch import Dispatch
@@ -84,7 +84,7 @@ class App:
         self._steps = Steps(
             accept=Accept(),
             admit=self._admit,
-            answer=NoAnswers(),
+            answer=Answers(self._catalogue),
             cache=NoCache(),
             choose=Choose(self._catalogue, self._backends),
             dispatch=Dispatch(self._backends),
@@ -190,7 +190,8 @@ class App:
 
     def standings(self) -> Sequence[Standing]:
         """Every backend as it is now; with discovery, those that were found."""
-        return [backend.standing() for backend in self._backends.values() if not (self.settings.discover and backend.kind == "openai" and not backend.models)]
+        hidden = self.settings.discover
+        return [backend.standing() for backend in self._backends.values() if not (hidden and backend.kind not in ("engine", "pilot") and not backend.models)]
 
     def models(self) -> Iterable[tuple[str, Sequence[tuple[str, str]], str]]:
         """Each served name, its routes, and where they lead."""
@@ -205,7 +206,7 @@ class App:
         return [*discovery.candidates(), discovery.bundled()] if self.settings.discover else list(self.settings.backends.values())
 
     def _backend(self, settings: BackendSettings) -> HttpBackend:
-        if settings.kind == "openai":
+        if settings.kind not in ("engine", "pilot"):
             assert settings.url is not None
             return HttpBackend(settings, FixedEndpoint(settings.url, settings.api_key), self._shared, discovered=self.settings.discover)
         from homeport.backends.engine import Engine  # loaded only where there is one

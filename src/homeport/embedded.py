@@ -6,15 +6,20 @@ import asyncio
 import threading
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from homeport.app import App, loop_factory
 from homeport.settings import Settings, load
 
+if TYPE_CHECKING:
+    from homeport.client import Client
+
 
 class Gateway:
-    """Runs from `with` to the end of its block; `url` is where it answers.
+    """Runs from `with` to the end of its block; `url` is where it answers, and `client` asks it.
 
         with homeport.Gateway(config="homeport.toml") as gateway:
+            gateway.client.chat("Where is my parcel?").text
             OpenAI(base_url=gateway.url + "/v1", api_key="none")
 
     `config` is a homeport.toml or Settings; without one, the same search as the command line's. `listen` defaults to
@@ -31,6 +36,18 @@ class Gateway:
         self._end: asyncio.Event | None = None
         self._up = threading.Event()
         self._failure: BaseException | None = None
+        self._client: Client | None = None
+
+    @property
+    def client(self) -> Client:
+        """A Client of this gateway, closed with it. Where keys exist it sends $HOMEPORT_KEY. Raises RuntimeError before the `with`."""
+        if not self.url:
+            raise RuntimeError("the gateway does not run yet: use it in a `with` block")
+        if self._client is None:
+            from homeport.client import Client
+
+            self._client = Client(urls=self.url)
+        return self._client
 
     def __enter__(self) -> Gateway:
         self._thread.start()
@@ -41,6 +58,8 @@ class Gateway:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._client is not None:
+            self._client.close()
         if self._loop is not None and self._end is not None:
             self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join()

@@ -91,7 +91,11 @@ class Backend(Protocol):
 
     @property
     def kind(self) -> str:
-        """openai | engine | pilot"""
+        """openai | ollama | anthropic | engine | pilot"""
+
+    @property
+    def dialect(self) -> str:
+        """openai | ollama | anthropic: what it speaks"""
 
     @property
     def location(self) -> str:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from homeport.journey.accept import Accept
 from homeport.journey.admit import Admit
-from homeport.journey.answer import NoAnswers
+from homeport.journey.answer import Answers
 from homeport.journey.cache import NoCache
 from homeport.journey.choose import Choose
 from homeport.journey.dispatch import Dispatch, exhausted
@@ -22,7 +22,7 @@ class Steps(Struct, frozen=True):
 
     accept: Accept
     admit: Admit
-    answer: NoAnswers
+    answer: Answers
     cache: NoCache
     choose: Choose
     dispatch: Dispatch

@@ -60,6 +60,7 @@ class Ask(Struct, frozen=True, gc=False):
     arrived: float  # time.perf_counter() when the request was whole, seconds
     trace: bytes | None = None  # W3C traceparent, sent on
     app: str | None = None  # what the caller calls itself (its User-Agent's first word)
+    versions: bytes = b""  # Anthropic's version and beta header lines, sent on to a backend that speaks it
 
 
 class Route(Struct, frozen=True, gc=False):

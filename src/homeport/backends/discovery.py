@@ -11,7 +11,10 @@ KNOWN = {"ollama": 11434, "llama.cpp": 8080, "vllm": 8000, "lm-studio": 1234}  #
 
 def candidates() -> list[BackendSettings]:
     """A backend for each engine that may be there; whether it is shows when its models are listed."""
-    return [BackendSettings(name=name, kind="openai", url=f"http://127.0.0.1:{port}", connect_timeout_s=1.0) for name, port in KNOWN.items()]
+    return [
+        BackendSettings(name=name, kind="ollama" if name == "ollama" else "openai", url=f"http://127.0.0.1:{port}", connect_timeout_s=1.0)
+        for name, port in KNOWN.items()
+    ]
 
 
 def bundled() -> BackendSettings:

@@ -1,4 +1,4 @@
-"""A backend reached over HTTP with the OpenAI surface: vLLM, llama.cpp, LM Studio, a cloud, or our own engine."""
+"""A backend reached over HTTP, in whatever dialect it speaks: vLLM, llama.cpp, Ollama, a cloud, or our own engine."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from homeport.backends.pool import Endpoint, Pool, Shared
 from homeport.errors import BackendError, Refused, Unreachable
 from homeport.runner import drive
 from homeport.settings import BackendSettings
-from homeport.vocabulary import CHAT, COMPLETIONS, EMBEDDINGS, Ask, Route, Standing, Surface
-from homeport.wire import openai_reply, openai_request
+from homeport.vocabulary import Ask, Route, Standing
+from homeport.wire.bridge import BRIDGES
+from homeport.wire.dialects import SPOKEN
 
 PROBE_TIMEOUT_S = 5.0
+ANTHROPIC_VERSION = b"anthropic-version: 2023-06-01\r\n"  # where the caller says none
 DOWN_AFTER = 2  # probes in a row that could not connect
 MAX_LIST = 4 * 1024 * 1024  # bytes of a model list that are read
 
@@ -52,7 +54,9 @@ class HttpBackend:
         self._stream_clocks = Clocks(settings.first_token_timeout_s, settings.idle_timeout_s, settings.total_timeout_s)
         self._whole_clocks = Clocks(settings.total_timeout_s, settings.total_timeout_s, settings.total_timeout_s)
         self._pool: Pool | None = None
-        self._heads: dict[Surface, bytes] = {}
+        self.dialect = settings.kind if settings.kind in SPOKEN else "openai"
+        self._bridges = BRIDGES[self.dialect]
+        self._heads: dict[str, bytes] = {}  # by path
 
     @property
     def in_flight(self) -> int:
@@ -79,24 +83,27 @@ class HttpBackend:
         """A place from the bounded queue. Raises QueueFull."""
         return await self._leases.wait()
 
-    def asks_for_stream(self, ask: Ask) -> bool:
-        """Whether this ask goes out as a stream: where the caller wants one, or whole replies are assembled here."""
-        return ask.stream or (self.settings.assemble and openai_request.streamable(ask.fields, ask.surface))
-
     def send(self, ask: Ask, route: Route) -> Answer:
-        """Send the ask; the head of its answer, or a BackendError, comes by `head`."""
+        """Send the ask, as a stream where its caller wants one or whole replies are assembled here; what comes back comes by `head`.
+
+        Raises Uncarried where the backend's dialect cannot say what is asked.
+        """
         pool = self._pool
         if pool is None or pool.url != self._endpoint.url:
             pool = self._open_pool()
-        stream = self.asks_for_stream(ask)
-        body = openai_request.write(ask.fields, model=route.model, stream=stream, options=route.options, surface=ask.surface)
-        trace = b"traceparent: " + ask.trace + b"\r\n" if ask.trace else b""
-        request = b"%b%bcontent-length: %d\r\n\r\n%b" % (self._heads[ask.surface], trace, len(body), body)
+        bridge = self._bridges[ask.surface]
+        stream = ask.stream or (self.settings.assemble and bridge.streamable(ask))
+        path, body = bridge.request(ask, route, stream=stream)
+        more = b"traceparent: " + ask.trace + b"\r\n" if ask.trace else b""
+        if self.dialect == "anthropic":
+            more += ask.versions if b"anthropic-version" in ask.versions else ask.versions + ANTHROPIC_VERSION
+        head = self._heads.get(path) or self._head(pool, path)
+        request = b"%b%bcontent-length: %d\r\n\r\n%b" % (head, more, len(body), body)
         return Answer(pool, request, self._stream_clocks if stream else self._whole_clocks, self._shared.deadlines)
 
     async def probe(self) -> None:
         """Ask, for free, which models it serves, and note whether it answers at all."""
-        if self._endpoint.state != "healthy" or self.kind != "openai":
+        if self._endpoint.state != "healthy" or self.kind in ("engine", "pilot"):
             return
         try:
             await drive(self._list())
@@ -112,9 +119,11 @@ class HttpBackend:
 
     async def _list(self) -> None:
         pool = self._pool or self._open_pool()
-        key = self._endpoint.key
-        authorization = f"authorization: Bearer {key}\r\n" if key else ""
-        request = f"GET {pool.prefix}/v1/models HTTP/1.1\r\nhost: {pool.netloc}\r\n{authorization}accept: application/json\r\n\r\n"
+        version = ANTHROPIC_VERSION.decode() if self.dialect == "anthropic" else ""
+        request = (
+            f"GET {pool.prefix}{SPOKEN[self.dialect].models_path} HTTP/1.1\r\n"
+            f"host: {pool.netloc}\r\n{self._key_line()}{version}accept: application/json\r\n\r\n"
+        )
         answer = Answer(pool, request.encode("latin-1"), Clocks(PROBE_TIMEOUT_S, PROBE_TIMEOUT_S, PROBE_TIMEOUT_S), self._shared.deadlines)
         try:
             await answer.head()
@@ -129,7 +138,7 @@ class HttpBackend:
             answer.close()
         if answer.status >= 500:
             raise Refused(f"HTTP {answer.status}")
-        listed = openai_reply.model_names(bytes(body)) if answer.status == 200 else []
+        listed = SPOKEN[self.dialect].models(bytes(body)) if answer.status == 200 else []
         if listed:
             self.models = listed
 
@@ -155,14 +164,19 @@ class HttpBackend:
             self._pool.close()
         endpoint = self._endpoint
         pool = self._pool = Pool(endpoint, self._shared, connect_timeout_s=self.settings.connect_timeout_s, ready_timeout_s=self.settings.first_token_timeout_s)
-        authorization = f"authorization: Bearer {endpoint.key}\r\n" if endpoint.key else ""
-        for surface in (CHAT, COMPLETIONS, EMBEDDINGS):
-            lines = (
-                f"POST {pool.prefix}{surface.value} HTTP/1.1",
-                f"host: {pool.netloc}",
-                "content-type: application/json",
-                "accept: text/event-stream, application/json",
-            )
-            head = "".join(f"{line}\r\n" for line in lines) + authorization
-            self._heads[surface] = head.encode("latin-1")
+        self._heads = {}
         return pool
+
+    def _head(self, pool: Pool, path: str) -> bytes:
+        """The head of a request to a path, but for what differs from one to the next."""
+        accept = f"accept: {SPOKEN[self.dialect].stream_type}, application/json"
+        lines = (f"POST {pool.prefix}{path} HTTP/1.1", f"host: {pool.netloc}", "content-type: application/json", accept)
+        head = self._heads[path] = ("".join(f"{line}\r\n" for line in lines) + self._key_line()).encode("latin-1")
+        return head
+
+    def _key_line(self) -> str:
+        """The backend's key, as its dialect sends it."""
+        key = self._endpoint.key
+        if not key:
+            return ""
+        return f"x-api-key: {key}\r\n" if self.dialect == "anthropic" else f"authorization: Bearer {key}\r\n"

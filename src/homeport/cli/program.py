@@ -20,6 +20,7 @@ COMMANDS = {
     "models": ("models:models", "The models that can be asked for, and what answers them."),
     "run": ("run:run", "Ask a model, and see the answer as it comes."),
     "logs": ("logs:logs", "What happened: a line for each request, oldest first."),
+    "connect": ("connect:connect", "Point an app at this gateway: Aider, Codex, Zed and others."),
 }
 HABITS = {
     "serve": "up",

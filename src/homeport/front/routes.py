@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from homeport.vocabulary import CHAT, COMPLETIONS, EMBEDDINGS, Surface
+from homeport.vocabulary import Surface
+from homeport.wire.bridge import SURFACES
 
-MODEL_ROUTES: dict[str, tuple[str, Surface]] = {surface.value: ("openai", surface) for surface in (CHAT, COMPLETIONS, EMBEDDINGS)}
+MODEL_ROUTES: dict[str, tuple[str, Surface]] = {surface.value: (dialect, surface) for dialect, surfaces in SURFACES.items() for surface in surfaces}
 BY_URL = {path.encode(): route for path, route in MODEL_ROUTES.items()}
-READ_HEADERS = frozenset({b"authorization", b"x-api-key", b"user-agent", b"traceparent", b"host", b"origin", b"expect", b"content-length"})
+READ_HEADERS = frozenset(
+    name.encode()
+    for name in ["authorization", "x-api-key", "user-agent", "traceparent", "host", "origin", "expect", "content-length", "anthropic-version", "anthropic-beta"]
+)

@@ -12,7 +12,7 @@ from types import TracebackType
 from homeport.errors import ClientLeft, HomeportError
 from homeport.ports import Out
 from homeport.vocabulary import Ask, Request
-from homeport.wire import openai_reply, openai_request
+from homeport.wire.dialects import HEARD
 
 log = logging.getLogger("homeport")
 
@@ -30,11 +30,11 @@ class Reception:
     def ask(self) -> Ask:
         """Read the request. Raises Malformed, naming the field."""
         request = self._request
-        fields, model, stream, wants_usage, prompt_chars = openai_request.read(request.body, request.surface)
-        headers = request.headers
+        dialect, headers = request.dialect, request.headers
+        fields, model, stream, wants_usage, prompt_chars = HEARD[dialect].read(request.body, request.surface)
         return Ask(
             self._id,
-            request.dialect,
+            dialect,
             request.surface,
             model,
             fields,
@@ -45,6 +45,7 @@ class Reception:
             request.arrived,
             headers.get(b"traceparent"),
             _app(headers.get(b"user-agent")),
+            _versions(headers) if dialect == "anthropic" else b"",
         )
 
     def __enter__(self) -> Reception:
@@ -63,9 +64,9 @@ class Reception:
         return True
 
     def _tell(self, error: HomeportError) -> None:
-        out = self._out
+        out, heard = self._out, HEARD[self._request.dialect]
         if out.begun:
-            out.abort(openai_reply.error_event(error))
+            out.abort(heard.error_event(error, self._id))
             return
         head = f"content-type: application/json\r\nx-request-id: {self._id}\r\n"
         if error.retry_after_s is not None:
@@ -74,7 +75,7 @@ class Reception:
             head += f"x-should-retry: {str(error.should_retry).lower()}\r\n"
         if error.status == 401:
             head += "www-authenticate: Bearer\r\n"
-        out.whole(error.status, head.encode("latin-1"), openai_reply.error_body(error))
+        out.whole(error.status, head.encode("latin-1"), heard.error_body(error, self._id))
 
 
 class Accept:
@@ -86,6 +87,11 @@ class Accept:
 
     def __call__(self, request: Request, out: Out) -> Reception:
         return Reception(request, out, f"{self._prefix}{next(self._numbers):07x}")
+
+
+def _versions(headers: dict[bytes, bytes]) -> bytes:
+    """What a caller of Anthropic's dialect says about its version, as header lines."""
+    return b"".join(b"%b: %b\r\n" % (name, headers[name]) for name in (b"anthropic-version", b"anthropic-beta") if name in headers)
 
 
 @functools.lru_cache(maxsize=256)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 
-from homeport.errors import BackendError, CallerError, ClientLeft, NoRouteLeft, Unauthenticated
+from homeport.errors import BackendError, CallerError, ClientLeft, HomeportError, NoRouteLeft, Unauthenticated, Uncarried
 from homeport.journey.tally import Account
 from homeport.ports import Backend, Lease, Upstream
 from homeport.rules import retry
@@ -65,6 +65,9 @@ class Try:
         account.end(_outcome(error), _reason(error))
         if isinstance(error, BackendError):
             log.warning("%s: attempt %d at %s (%s) failed: %s", self._ask.id, len(account.attempts), self._route.backend, self._route.model, error)
+        if isinstance(error, Uncarried):  # another route may speak the caller's dialect
+            account.uncarried = error
+            return True
         if not isinstance(error, BackendError) or account.committed:
             return False
         if not retry.goes_on(attempts=account.tries):
@@ -82,8 +85,10 @@ class Dispatch:
         return Try(ask, route, self._backends[route.backend], account)
 
 
-def exhausted(ask: Ask, account: Account) -> NoRouteLeft:
-    """The error for when no route is left: what each attempt met."""
+def exhausted(ask: Ask, account: Account) -> HomeportError:
+    """The error for when no route is left: what each attempt met; or what no backend's dialect could carry."""
+    if account.uncarried is not None and all(attempt.outcome == "rejected" for attempt in account.attempts):
+        return account.uncarried
     met = "; ".join(f"{attempt.backend}: {attempt.reason}" for attempt in account.attempts)
     error = NoRouteLeft(f"No backend could answer `{ask.model}` just now. {met}. `homeport status` shows how they are.")
     if account.attempts and all(attempt.outcome == "full" for attempt in account.attempts):

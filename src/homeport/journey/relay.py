@@ -7,13 +7,12 @@ import time
 from homeport.errors import BrokeMidStream
 from homeport.journey.tally import Account, ms, rate
 from homeport.ports import Out, Upstream
-from homeport.vocabulary import Ask, Reply, Usage
-from homeport.wire import openai_reply
-from homeport.wire.assemble import Assembly
-from homeport.wire.openai_stream import Stream
+from homeport.vocabulary import NOTHING, Ask, Reply, Usage
+from homeport.wire.bridge import BRIDGES, Bridge
 
+_JSON = "application/json"
 _ERROR_BYTES = 64 * 1024  # of a refusal's body that are read
-_EVENTS = "content-type: text/event-stream\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+_STREAM = "content-type: %s\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 
 class Relay:
@@ -27,16 +26,21 @@ class Relay:
 
         Raises BackendError: before content reached the caller the next route may be tried; after that the answer is cut.
         """
+        bridge = _bridge(ask, account)
         await upstream.head()
         if upstream.status != 200:
-            raise openai_reply.refusal(upstream.status, await _some(upstream))
-        content_type = upstream.headers.get(b"content-type", b"")
-        if not content_type.startswith(b"text/event-stream"):
-            body, usage, finish, empty = openai_reply.read(await upstream.whole(), ask.model)
-            return Reply(200, content_type.decode("latin-1"), body, usage, finish, empty, account.generation_s())
+            refusal = await _some(upstream)
+            instead = bridge.instead(upstream.status, ask)
+            if instead is None:
+                raise bridge.refusal(upstream.status, refusal)
+            return Reply(200, _JSON, instead, NOTHING, None, False, 0.0)
+        content_type = upstream.headers.get(b"content-type", b"").decode("latin-1")
+        if not content_type.startswith(bridge.stream_type):
+            body, usage, finish, empty = bridge.whole(await upstream.whole(), ask, int(account.ts))
+            return Reply(200, content_type, body, usage, finish, empty, account.generation_s())
         if ask.stream:
-            return await self._stream(upstream, ask, out, account)
-        return await self._assemble(upstream, ask, account)
+            return await self._stream(upstream, bridge, ask, out, account)
+        return await self._assemble(upstream, bridge, ask, account)
 
     def release(self, reply: Reply, ask: Ask, out: Out, account: Account) -> None:
         """Show a held reply; its receipt is on record before."""
@@ -45,9 +49,10 @@ class Relay:
             return
         usage = reply.usage
         if ask.stream:
-            events = openai_reply.unfold(body, wants_usage=ask.wants_usage, figures=account.figures(usage, reply.generation_s))
+            bridge = _bridge(ask, account)
+            events = bridge.unfold(body, ask, int(account.ts), account.figures(usage, reply.generation_s))
             account.settle("ok", reply)
-            out.begin(200, (self._head(account) + _EVENTS).encode("latin-1", "replace"))
+            out.begin(200, (self._head(account) + _STREAM % bridge.out_type).encode("latin-1", "replace"))
             out.end(events)
             return
         account.settle("ok", reply)
@@ -56,8 +61,8 @@ class Relay:
         head = f"{self._head(account)}{figures}content-type: {reply.content_type}\r\n"
         out.whole(200, head.encode("latin-1", "replace"), body)
 
-    async def _stream(self, upstream: Upstream, ask: Ask, out: Out, account: Account) -> Reply:
-        stream = Stream(ask.model, wants_usage=ask.wants_usage)
+    async def _stream(self, upstream: Upstream, bridge: Bridge, ask: Ask, out: Out, account: Account) -> Reply:
+        stream = bridge.stream(ask, int(account.ts))
         events = 0
 
         def take(data: bytes) -> bool:
@@ -68,7 +73,7 @@ class Relay:
                 upstream.progress()
             if passed:
                 if not account.committed:
-                    self._begin(out, account)
+                    self._begin(out, account, bridge)
                 out.write(passed)
             return stream.done or out.paused
 
@@ -81,16 +86,16 @@ class Relay:
             account.usage = stream.usage or Usage(completion=stream.events, estimated=True)
         if not stream.begun:
             raise BrokeMidStream("the stream ended without an answer")
-        reply = Reply(200, "text/event-stream", None, account.usage, stream.finish, False, account.generation_s())
+        reply = Reply(200, bridge.out_type, None, account.usage, stream.finish, False, account.generation_s())
         last = stream.close(account.figures(reply.usage, reply.generation_s))
         if not account.committed:
-            self._begin(out, account)
+            self._begin(out, account, bridge)
         account.settle("ok", reply)
         out.end(last)
         return reply
 
-    async def _assemble(self, upstream: Upstream, ask: Ask, account: Account) -> Reply:
-        whole = Assembly(ask.model, ask.surface)
+    async def _assemble(self, upstream: Upstream, bridge: Bridge, ask: Ask, account: Account) -> Reply:
+        whole = bridge.assembly(ask, int(account.ts))
         events = 0
 
         def take(data: bytes) -> bool:
@@ -105,24 +110,30 @@ class Relay:
 
         await upstream.pump(take)
         body, finish, empty = whole.whole()
-        return Reply(200, "application/json", body, whole.usage or Usage(completion=events, estimated=True), finish, empty, account.generation_s())
+        return Reply(200, _JSON, body, whole.usage or Usage(completion=events, estimated=True), finish, empty, account.generation_s())
 
-    def _begin(self, out: Out, account: Account) -> None:
+    def _begin(self, out: Out, account: Account, bridge: Bridge) -> None:
         """The commit point."""
         account.commit()
-        out.begin(200, (self._head(account) + _EVENTS).encode("latin-1", "replace"))
+        out.begin(200, (self._head(account) + _STREAM % bridge.out_type).encode("latin-1", "replace"))
 
     def _head(self, account: Account) -> str:
         """The header lines that every answer of a model carries."""
         route, backend = account.route, account.backend
-        assert route is not None
-        assert backend is not None
+        if route is None or backend is None:  # answered without a model
+            return f"x-homeport-attempts: 0\r\nx-request-id: {account.ask.id}\r\n"
         head = self._heads.get((backend.name, route.model))
         if head is None:
             lines = (("x-homeport-backend", backend.name), ("x-homeport-model", route.model), ("x-homeport-location", backend.location))
             head = "".join(f"{field}: {_clean(value)}\r\n" for field, value in lines)
             self._heads[backend.name, route.model] = head
         return f"{head}x-homeport-attempts: {account.tries}\r\nx-request-id: {account.ask.id}\r\n"
+
+
+def _bridge(ask: Ask, account: Account) -> Bridge:
+    """From the dialect of the backend under way to the caller's."""
+    assert account.backend is not None
+    return BRIDGES[account.backend.dialect][ask.surface]
 
 
 async def _some(upstream: Upstream) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from types import TracebackType
 
-from homeport.errors import CallerError, ClientLeft, Unauthenticated
+from homeport.errors import CallerError, ClientLeft, Unauthenticated, Uncarried
 from homeport.ports import Backend, Store
 from homeport.rules import pricing
 from homeport.vocabulary import NOTHING, Ask, Attempt, Caller, Receipt, Reply, Route, Usage
@@ -31,6 +31,7 @@ class Account:
         "settled",
         "tries",
         "ts",
+        "uncarried",
         "usage",
     )
 
@@ -49,6 +50,7 @@ class Account:
         self.usage = NOTHING
         self.first_token_at: float | None = None
         self.queue_s = 0.0
+        self.uncarried: Uncarried | None = None  # why a route could not be asked
         self.ts = time.time()
 
     def __enter__(self) -> Account:

@@ -12,19 +12,19 @@ from urllib.parse import urlsplit
 from homeport.settings.document import Table, described, listed, meant, shown
 from homeport.settings.tree import BackendSettings, Kind, Location
 
-SERVED = ("openai", "engine", "pilot")
-LATER = ("ollama", "anthropic")
-KINDS = (*LATER, *SERVED)
+KINDS = ("ollama", "openai", "anthropic", "engine", "pilot")
+REMOTE = ("ollama", "openai", "anthropic")
 KEYS = (
     *("kind", "url", "model", "slots", "context", "api_key", "location", "wake", "max_in_flight", "queue", "queue_timeout_s", "assemble"),
     *("connect_timeout_s", "first_token_timeout_s", "idle_timeout_s", "total_timeout_s"),
 )
+_ELSEWHERE = {
+    "model": 'is for kind = "engine"; name the model in the routes of a [models.…], or ask for it by name',
+    "slots": 'is for kinds engine and pilot; limit this one with "max_in_flight"',
+    "context": "is for kinds engine and pilot; the backend knows its own",
+}
 FOREIGN = {  # keys that a kind does not take, and what to do instead
-    "openai": {
-        "model": 'is for kind = "engine"; name the model in the routes of a [models.…], or ask for it by name',
-        "slots": 'is for kinds engine and pilot; limit this one with "max_in_flight"',
-        "context": "is for kinds engine and pilot; the backend knows its own",
-    },
+    **dict.fromkeys(REMOTE, _ELSEWHERE),
     "engine": {"url": 'is for kind = "openai"; an engine takes model = "path/to.gguf"', "api_key": "is not taken: an engine is only reachable from Homeport"},
     "pilot": {
         "url": 'is for kind = "openai"; the pilot runs inside Homeport',
@@ -44,7 +44,7 @@ def read_backend(name: str, table: Table, environ: Mapping[str, str], secrets: d
     for key, instead in FOREIGN.get(kind or "", {}).items():
         if key in table:
             table.problem(key, instead)
-    url = _url(table, needed=kind == "openai")
+    url = _url(table, needed=kind in REMOTE)
     api_key = _secret(table, "api_key", environ, secrets)
     location = cast(Location, table.word("location", ("local", "cloud"), "local"))
     if local and location == "cloud":
@@ -83,10 +83,7 @@ def _kind(table: Table) -> Kind | None:
     if "kind" not in table:
         guess = "engine" if "model" in table and "url" not in table else "openai"
         table.missing("kind", f'kind = "{guess}" (or {listed(k for k in KINDS if k != guess)})')
-    elif value in LATER:
-        told = f'kind "{value}" of [{table.name}] is not served by this version yet; use kind = "openai" with the same url'
-        table.document.problem((*table.key, "kind"), told)
-    elif value in SERVED:
+    elif value in KINDS:
         return cast(Kind, value)
     elif value is not None:
         table.problem("kind", f'takes {listed(KINDS)}, not "{shown(value)}"{meant(value, KINDS)}')

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-Kind = Literal["openai", "engine", "pilot"]
+Kind = Literal["ollama", "openai", "anthropic", "engine", "pilot"]
 Location = Literal["local", "cloud"]
 
 

@@ -15,8 +15,8 @@ class Point(enum.Enum):
     REQUEST = "request"  # the request is read, nothing is sent
     HEADERS = "headers"  # the status line and headers are sent
     ROLE = "role"  # the first event, which has the role and no content (chat only; elsewhere as HEADERS)
-    FINISH = "finish"  # the event with finish_reason, and usage if asked for, is sent; `[DONE]` is not
-    DONE = "done"  # `[DONE]` is sent, the body's terminating chunk is not
+    FINISH = "finish"  # the event with finish_reason, and usage if asked for, is sent; `[DONE]` is not (Ollama's own API has it all in one: before that)
+    DONE = "done"  # `[DONE]`, `message_stop` or the record that is `done` is sent, the body's terminating chunk is not
 
 
 How = Literal[
@@ -95,3 +95,14 @@ class Bytes(Struct, frozen=True, kw_only=True):
 
 
 Behaviour = Answer | Refuse | Bytes
+
+
+class Model(Struct, frozen=True):
+    """A model as the pages of a backend describe it; a name alone stands for one that can do all."""
+
+    name: str
+    context: int = 2048  # tokens that a request may have
+    trained: int = 4096  # … and that the model was made for
+    capabilities: tuple[str, ...] = ("completion", "tools", "thinking", "vision", "insert", "embedding")  # Ollama's words
+    template: str = "{{ .Prompt }}"  # as `/api/show` gives it; one with `{%` is a GGUF's own
+    size: int = 20080229  # bytes

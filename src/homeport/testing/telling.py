@@ -20,11 +20,15 @@ class Event(Struct, frozen=True):
     kind: EventKind
     data: bytes
     more: bool = False
+    name: bytes = b""  # of a named server-sent event
+    line: bool = False  # a line of NDJSON
 
     @property
     def wire(self) -> bytes:
         """As it stands in the body."""
-        return b"data: " + self.data + b"\n\n"
+        if self.line:
+            return self.data + b"\n"
+        return b"event: " + self.name + b"\ndata: " + self.data + b"\n\n" if self.name else b"data: " + self.data + b"\n\n"
 
 
 def deltas(style: Style, told: Told, answer: Answer) -> list[Json | str]:

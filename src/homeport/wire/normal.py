@@ -188,7 +188,13 @@ def gather(pieces: Iterable[Piece]) -> Answer:
 class Reader(Protocol):
     """Reads a backend's stream."""
 
-    done: bool  # its terminal event came; without it the stream is cut
+    @property
+    def done(self) -> bool:
+        """Its terminal event came; without it the stream is cut."""
+
+    @property
+    def events(self) -> int:
+        """Events so far that carried content; about one token each."""
 
     def feed(self, data: bytes) -> list[Piece]:
         """What the next bytes hold, wherever they were split. Raises BrokeMidStream where the stream says it failed."""

@@ -1,0 +1,1 @@
+"""The programs that can be pointed at Homeport: one file a client, and the editors of their formats."""
