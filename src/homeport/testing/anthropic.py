@@ -68,8 +68,6 @@ class Anthropic(Dialect):
         yield event("done", "message_stop")
 
     def whole(self, told: Told, answer: Answer, fields: Json) -> Json:
-        if "max_tokens" not in fields and "stream" not in fields and not answer.text:
-            return {"input_tokens": told.prompt_tokens}
         limit = max_tokens(fields)
         content: list[Json] = []
         cut = False
@@ -82,8 +80,7 @@ class Anthropic(Dialect):
         stop = STOPS.get(ending := finish_reason(answer, cut), ending)
         return self._message(told, content, stop)
 
-    def embeddings(self, told: Told, fields: Json) -> Json:
-        """No embeddings here: this is the count of a prompt's tokens."""
+    def computed(self, told: Told, fields: Json) -> Json:
         return {"input_tokens": told.prompt_tokens}
 
     def error(self, status: int, message: str) -> Json:

@@ -1,4 +1,4 @@
-"""A backend on a real socket that says what a test scripted, in the shapes of llama.cpp's server, vLLM or Ollama."""
+"""A backend on a real socket that says what a test scripted, in the shapes of llama.cpp's server, vLLM, Ollama or Anthropic."""
 
 from __future__ import annotations
 
@@ -10,24 +10,30 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
+from homeport.testing import surfaces
+from homeport.testing.dialects import ERROR_STATUS, Dialect
 from homeport.testing.exchange import Connection, Exchange, HttpLoopback, Seen
-from homeport.testing.script import Answer, Behaviour, Bytes, Fault, Point, Refuse
-from homeport.testing.shapes import STYLES, StyleName, Told, encode
-from homeport.testing.telling import Event, stream, whole
+from homeport.testing.script import Answer, Behaviour, Bytes, Fault, Model, Point, Refuse
+from homeport.testing.shapes import StyleName, Told, encode
+from homeport.testing.telling import Event
 
-GENERATING = {"/v1/chat/completions", "/v1/completions", "/v1/embeddings"}
-ERROR_STATUS = 500
+PHRASES = {status.value: status.phrase for status in HTTPStatus} | {529: "Overloaded"}
 
 
 class ScriptedBackend(HttpLoopback):
-    """An OpenAI-compatible backend for tests.
+    """A backend for tests, on the paths and in the shapes of its `style`.
 
         with ScriptedBackend("Hello there", style="vllm") as backend:
             ...  # send requests to backend.url
         backend.asks[0].tokens, backend.in_flight_peak, backend.sockets
 
-    Each generating request takes the next behaviour of `script`, then `default`: a text, a Behaviour, or a function of the
-    request. `pages` replaces what a GET path answers. `slots` requests run at once, more wait in order, unanswered.
+    All but "anthropic" have `/v1/chat/completions`, `/v1/completions` and `/v1/embeddings`. "ollama" has its own API too: `/api/chat`,
+    `/api/generate`, `/api/embed`, `/api/embeddings`, `/api/tags`, `/api/show`, `/api/ps`, `/api/version`. "anthropic" has `/v1/messages`,
+    which wants the header `anthropic-version`, and `/v1/messages/count_tokens`. Each has its own model list and errors.
+
+    Each request that generates or embeds takes the next behaviour of `script`, then `default`: a text, a Behaviour, or a function of the
+    request; its `finish` is said in OpenAI's words on every path. `pages` replaces what a path answers. `slots` requests run at once, more
+    wait in order, unanswered. `models` are names, or Models where their context and capabilities matter.
     """
 
     def __init__(
@@ -36,7 +42,7 @@ class ScriptedBackend(HttpLoopback):
         *,
         script: Iterable[Behaviour] = (),
         style: StyleName = "llama.cpp",
-        models: Iterable[str] = ("talker",),
+        models: Iterable[str | Model] = ("talker",),
         api_key: str | None = None,
         slots: int | None = None,
         port: int = 0,
@@ -44,8 +50,8 @@ class ScriptedBackend(HttpLoopback):
         super().__init__(port)
         self.default = default
         self.script: deque[Behaviour] = deque(script)
-        self.style = STYLES[style]
-        self.models = list(models)
+        self.style: StyleName = style
+        self.models = [model if isinstance(model, Model) else Model(model) for model in models]
         self.api_key = api_key
         self.loading = False  # every path is refused with 503, as llama.cpp's server does while it loads
         self.pages: dict[str, Behaviour] = {}
@@ -71,18 +77,32 @@ class ScriptedBackend(HttpLoopback):
             await self._refuse(exchange, Refuse(status=503, message="Loading model"))
         elif path in self.pages:
             await self._behave(exchange, self.pages[path])
-        elif self.api_key is not None and path.startswith("/v1") and seen.headers.get("authorization") != f"Bearer {self.api_key}":
+        elif self.api_key is not None and path.startswith(("/v1", "/api")) and not self._keyed(seen):
             await self._refuse(exchange, Refuse(status=401, message="Invalid API Key"))
-        elif seen.method == "POST" and path in GENERATING:
-            if not isinstance(seen.fields, dict):
-                await self._refuse(exchange, Refuse(status=400, message="the body is no JSON object"))
-                return
+        elif seen.method == "POST" and path in surfaces.OF[self.style]:
+            await self._generate(exchange)
+        else:
+            await self._page(exchange, path)
+
+    def dialect(self, path: str) -> Dialect:
+        """The dialect of a path; for one that is not there, that of the errors it would get."""
+        return surfaces.dialect(self.style, path.partition("?")[0])
+
+    def _keyed(self, seen: Seen) -> bool:
+        anthropic = self.style == "anthropic" and seen.headers.get("x-api-key") == self.api_key
+        return anthropic or seen.headers.get("authorization") == f"Bearer {self.api_key}"
+
+    async def _generate(self, exchange: Exchange) -> None:
+        seen = exchange.seen
+        if not isinstance(seen.fields, dict):
+            await self._refuse(exchange, Refuse(status=400, message="the body is no JSON object"))
+        elif (refused := self.dialect(seen.path).refusal(seen.fields, seen.headers)) is not None:
+            await self._refuse(exchange, Refuse(status=refused[0], message=refused[1]))
+        else:
             self.asks.append(seen)
             behaviour = self._next(seen)
             async with self._slot():
                 await self._behave(exchange, behaviour)
-        else:
-            await self._page(exchange, path)
 
     def _next(self, seen: Seen) -> Behaviour:
         if self.script:
@@ -112,32 +132,29 @@ class ScriptedBackend(HttpLoopback):
             exchange.cut_into, exchange.pause_s = behaviour.cut_into, behaviour.pause_s
             fields = exchange.seen.fields or {}
             telling = Telling(self, exchange, behaviour)
-            if exchange.seen.path.startswith("/v1/embeddings"):
-                await telling.embed(fields)
-            elif fields.get("stream") is True and not behaviour.whole:
+            if exchange.seen.path.partition("?")[0] in surfaces.COMPUTING:
+                await telling.compute(fields)
+            elif telling.dialect.streamed(fields) and not behaviour.whole:
                 await telling.stream(fields)
             else:
                 await telling.whole(fields)
 
     async def _refuse(self, exchange: Exchange, refusal: Refuse) -> None:
         await asyncio.sleep(refusal.wait_s)
-        body = refusal.body if refusal.body is not None else encode(self.style.error(refusal.status, refusal.message))
-        headers = [*self.style.head(False), *refusal.headers]
+        dialect = self.dialect(exchange.seen.path)
+        body = refusal.body if refusal.body is not None else encode(dialect.error(refusal.status, refusal.message))
+        headers = [*dialect.head(False), *refusal.headers]
         await exchange.send(head(exchange.seen, refusal.status, headers, len(body)) + body)
 
     async def _page(self, exchange: Exchange, path: str) -> None:
-        headers = self.style.head(False)
-        status, body = 200, b""
-        if exchange.seen.method == "GET" and path in ("/v1/models", "/models"):
-            body = encode(self.style.models(self.models))
-        elif exchange.seen.method == "GET" and path in ("/health", "/v1/health"):
-            status, body, kind = self.style.health()
-            headers = [(name, kind if name.lower() == "content-type" else value) for name, value in headers if kind or name.lower() != "content-type"]
-        elif path == "/scripted":
-            body = encode(self.counters())
+        seen, headers = exchange.seen, self.dialect(path).head(False)
+        if path == "/scripted":
+            status, body, kind = 200, encode(self.counters()), None
         else:
-            status, body = 404, encode(self.style.error(404, "File Not Found"))
-        await exchange.send(head(exchange.seen, status, headers, len(body)) + body)
+            status, body, kind = surfaces.page(self.style, seen.method, path, self.models, seen.fields if isinstance(seen.fields, dict) else None)
+        if kind is not None:
+            headers = [(name, kind if name.lower() == "content-type" else value) for name, value in headers if kind or name.lower() != "content-type"]
+        await exchange.send(head(seen, status, headers, len(body)) + (b"" if seen.method == "HEAD" else body))
 
     def counters(self) -> dict[str, int]:
         """What was counted, as `GET /scripted` shows it to other processes."""
@@ -154,7 +171,7 @@ class ScriptedBackend(HttpLoopback):
 
 def head(seen: Seen, status: int, headers: Iterable[tuple[str, str]], length: int | None, chunked: bool = False) -> bytes:
     """A response's status line and headers. `length` None and not chunked: the body ends with the connection."""
-    rows = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers)]
+    rows = [f"HTTP/1.1 {status} {PHRASES.get(status, '')}", *(f"{name}: {value}" for name, value in headers)]
     if chunked:
         rows.append("transfer-encoding: chunked")
     elif length is not None:
@@ -169,7 +186,7 @@ class Telling:
 
     def __init__(self, backend: ScriptedBackend, exchange: Exchange, answer: Answer) -> None:
         self.backend = backend
-        self.style = backend.style
+        self.dialect = backend.dialect(exchange.seen.path)
         self.exchange = exchange
         self.seen = exchange.seen
         self.said = answer
@@ -184,16 +201,19 @@ class Telling:
         if await self._at(Point.REQUEST, told):
             return
         role_only = self.said.fault is not None and self.said.fault.at is Point.ROLE
-        events = stream(self.style, told, self.said, max_tokens(fields), isinstance(fields.get("prompt"), list), role_only)
+        events = self.dialect.stream(told, self.said, fields, role_only)
         length = None
         if self.said.framing == "length":
             ready = list(events)
             events, length = iter(ready), sum(len(event.wire) for event in ready)
-        await self.exchange.send(head(self.seen, 200, self.style.head(True), length, self.chunked))
+        if self.dialect.late_head:
+            await self._silence(self.said.prefill_s)
+        await self.exchange.send(head(self.seen, 200, self.dialect.head(True), length, self.chunked))
         self._pings = True
         if await self._at(Point.HEADERS, told):
             return
-        await self._silence(self.said.prefill_s)
+        if not self.dialect.late_head:
+            await self._silence(self.said.prefill_s)
         for event in events:
             if await self._tell(event, told):
                 return
@@ -224,7 +244,7 @@ class Telling:
         await asyncio.sleep(self.said.wait_s + self.said.prefill_s)
         if await self._at(Point.REQUEST, told):
             return
-        document = whole(self.style, told, self.said, max_tokens(fields))
+        document = self.dialect.whole(told, self.said, fields)
         while self.said.endless or self.seen.tokens < told.completion_tokens:
             await asyncio.sleep(self.said.delay_s if self.seen.tokens else 0)
             self.seen.tokens += 1
@@ -232,32 +252,31 @@ class Telling:
                 return
         await self._document(document, told)
 
-    async def embed(self, fields: dict[str, Any]) -> None:
-        """Answer with embeddings: one vector for each input."""
+    async def compute(self, fields: dict[str, Any]) -> None:
+        """Answer with what makes no text: a vector for each input, or a count of tokens."""
         told = self._told(fields)
         await asyncio.sleep(self.said.wait_s)
         if await self._at(Point.REQUEST, told):
             return
-        given = fields.get("input")
-        inputs = [str(text) for text in given] if isinstance(given, list) else [str(given)]
-        await self._document(self.style.embeddings(told, inputs, fields.get("encoding_format") == "base64"), told)
+        await self._document(self.dialect.computed(told, fields), told)
 
     async def _document(self, document: dict[str, Any], told: Told) -> None:
         self.chunked = False
-        body = encode(document) + (b"\n" if self.style.name == "ollama" else b"")
-        await self.exchange.send(head(self.seen, 200, self.style.head(False), len(body)))
+        body = self.dialect.document(document)
+        await self.exchange.send(head(self.seen, 200, self.dialect.head(False), len(body)))
         for point, part in ((Point.HEADERS, body[: len(body) // 2]), (Point.FINISH, body[len(body) // 2 : -1]), (Point.DONE, body[-1:])):
             if await self._at(point, told) or (point is Point.HEADERS and await self._at(Point.ROLE, told)):
                 return
             await self.exchange.send(part)
 
     def _told(self, fields: dict[str, Any]) -> Told:
-        chat = self.seen.path.startswith("/v1/chat")
+        path, backend = self.seen.path, self.backend
+        chat = path.startswith(("/v1/chat", "/api/chat", "/v1/messages"))
         prompt = fields.get("messages") or fields.get("prompt") or fields.get("input") or ""
-        prompts = len(prompt) if not chat and isinstance(prompt, list) and self.seen.path.startswith("/v1/completions") else 1
+        prompts = len(prompt) if isinstance(prompt, list) and path.startswith("/v1/completions") else 1
         options = fields.get("stream_options") or {}
         wants = bool(options.get("include_usage")) and self.said.usage
-        model = self.backend.models[0] if self.style.name == "llama.cpp" else str(fields.get("model"))
+        model = backend.models[0].name if backend.style == "llama.cpp" else str(fields.get("model"))
         choices = prompts * int(fields.get("n") or 1)
         return Told(
             number=self.seen.number, model=model, chat=chat, wants_usage=wants, choices=choices, prompt_tokens=len(str(prompt)), created=int(time.time())
@@ -317,24 +336,17 @@ class Telling:
         if point in (Point.HEADERS, Point.ROLE, Point.FINISH, Point.DONE):
             self.exchange.close()
             return
-        body = b"{not json" if fault.how == "garbage" else b"" if fault.how == "end" else encode(self.style.error(ERROR_STATUS, fault.message))
+        body = b"{not json" if fault.how == "garbage" else b"" if fault.how == "end" else encode(self.dialect.error(ERROR_STATUS, fault.message))
         status = ERROR_STATUS if fault.how.startswith("error") else 200
-        await self.exchange.send(head(self.seen, status, self.style.head(False), len(body)) + body)
+        await self.exchange.send(head(self.seen, status, self.dialect.head(False), len(body)) + body)
 
     async def _fail_stream(self, fault: Fault, told: Told) -> None:
         if fault.how == "end":
-            for row in self.style.dying(told):
-                await self._send(b"data: " + encode(row) + b"\n\n")
+            words = self.dialect.dying(told)
         elif fault.how == "garbage":
-            await self._send(b'data: {"choices": [{"delta": \n\n')
+            words = self.dialect.garbage()
         else:
-            await self._send(b"data: " + self.style.error_event(ERROR_STATUS, fault.message) + b"\n\n")
-            if fault.how == "error_done":
-                await self._send(b"data: [DONE]\n\n")
+            words = self.dialect.error_event(fault.message, fault.how == "error_done")
+        if words:
+            await self._send(words)
         await self._end()
-
-
-def max_tokens(fields: dict[str, Any]) -> int | None:
-    """The limit asked for, if any."""
-    limit = fields.get("max_completion_tokens") or fields.get("max_tokens")
-    return limit if isinstance(limit, int) and limit > 0 else None

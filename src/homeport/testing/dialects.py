@@ -40,8 +40,8 @@ class Dialect(ABC):
         """The answer as one document."""
 
     @abstractmethod
-    def embeddings(self, told: Told, fields: Json) -> Json:
-        """One vector for each input."""
+    def computed(self, told: Told, fields: Json) -> Json:
+        """What a path answers that makes no text: a vector for each input, or a count of tokens."""
 
     @abstractmethod
     def error(self, status: int, message: str) -> Json:
@@ -81,7 +81,7 @@ class OpenAI(Dialect):
     def whole(self, told: Told, answer: Answer, fields: Json) -> Json:
         return whole(self.style, told, answer, max_tokens(fields))
 
-    def embeddings(self, told: Told, fields: Json) -> Json:
+    def computed(self, told: Told, fields: Json) -> Json:
         return self.style.embeddings(told, texts(fields.get("input")), fields.get("encoding_format") == "base64")
 
     def error(self, status: int, message: str) -> Json:

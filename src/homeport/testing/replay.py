@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from homeport.testing.backend import GENERATING, head
+from homeport.testing.backend import head
 from homeport.testing.exchange import Exchange, HttpLoopback, Seen
+from homeport.testing.surfaces import GENERATING
 
 LEFT_OUT = re.compile(r"(\.\.\. |\()\d+ pieces left out( \.\.\.|\))")  # stands for the middle of a long recording
 

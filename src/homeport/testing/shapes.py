@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from homeport.testing.script import ToolCall
 
-StyleName = Literal["llama.cpp", "vllm", "ollama"]
+StyleName = Literal["llama.cpp", "vllm", "ollama", "anthropic"]
 Json = dict[str, Any]
 ERROR_KINDS = {
     400: "BadRequestError",

@@ -101,7 +101,7 @@ def split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 def split_for_embedding(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The same where nothing is sampled: only how long and how the model is held applies."""
     top, inner = split(options)
-    keep = {name: top[name] for name in ("keep_alive", "truncate") if name in top}
+    keep = {name: value for name, value in top.items() if name in ("keep_alive", "truncate")}
     return keep, {name: value for name, value in inner.items() if name in _HELD}
 
 

@@ -19,13 +19,13 @@ _encode = msgspec.json.Encoder().encode
 class Reader:
     """Reads a stream of a chat or a generated text. `tools` says that tools were offered: see `check_vanished`."""
 
-    __slots__ = ("_calls", "_cutter", "_events", "_tools", "done")
+    __slots__ = ("_calls", "_cutter", "_tools", "done", "events")
 
     def __init__(self, *, tools: bool = False) -> None:
         self._tools = tools
         self._cutter = LineCutter()
         self._calls = 0
-        self._events = 0
+        self.events = 0  # records that carried content; about one token each
         self.done = False
 
     def feed(self, data: bytes) -> list[Piece]:
@@ -44,13 +44,13 @@ class Reader:
         piece = piece_of(read, self._calls)
         says = piece.says_something
         if says:
-            self._events += 1
+            self.events += 1
             self._calls += len(piece.calls or ())
         if not read.done:
             return piece if says else None
-        check_vanished(read, said=bool(self._events), tools=self._tools)
+        check_vanished(read, said=bool(self.events), tools=self._tools)
         piece.finish = finish_of(read.done_reason, calls=bool(self._calls))
-        piece.usage = usage_of(read, self._events)
+        piece.usage = usage_of(read, self.events)
         self.done = True
         return piece
 

@@ -1,4 +1,4 @@
-"""Requests to `/v1/responses`, read and understood; each brings its whole conversation, since none is stored."""
+"""Requests to `/v1/responses`, read and understood; each brings its whole conversation, since none is stored.
 
 What goes to any backend: the input, instructions, tools (see `responses_tools`), the form of the text, sampling, how
 hard to think. Hints, whose loss changes no answer, go: `truncation` among them, since a prompt that is too long is

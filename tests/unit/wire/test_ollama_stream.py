@@ -216,7 +216,10 @@ class TestReader:
     def test_an_empty_record_between_thinking_and_format_is_no_piece(self) -> None:
         body = said("chat: think and format json, stream")
         assert any(not record["message"]["content"] and not record["message"].get("thinking") for record in lines(body)[:-1])
-        assert all(piece.says_something or piece.finish for piece in Reader().feed(body))
+        reader = Reader()
+        pieces = reader.feed(body)
+        assert all(piece.says_something or piece.finish for piece in pieces)
+        assert (reader.events, reader.done) == (len(pieces) - 1, True)
 
     def test_calls_are_numbered_through(self) -> None:
         reader = Reader()

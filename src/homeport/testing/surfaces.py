@@ -1,0 +1,45 @@
+"""Which paths a scripted backend has by its style, and what their pages say that generate nothing."""
+
+from __future__ import annotations
+
+from homeport.testing import anthropic, ollama
+from homeport.testing.dialects import Dialect, OpenAI
+from homeport.testing.script import Model
+from homeport.testing.shapes import STYLES, Json, Style, StyleName, encode
+
+V1 = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
+API = ("/api/chat", "/api/generate", "/api/embed", "/api/embeddings")
+MESSAGES = ("/v1/messages", "/v1/messages/count_tokens")
+GENERATING = {*V1, *API, *MESSAGES, "/v1/responses"}  # paths that make a model work, on any engine
+COMPUTING = {"/v1/embeddings", "/api/embed", "/api/embeddings", "/v1/messages/count_tokens"}  # … without making text
+
+OF: dict[StyleName, dict[str, Dialect]] = {
+    name: dict.fromkeys(V1, OpenAI(style)) | (dict.fromkeys(API, ollama.Ollama(style)) if name == "ollama" else {}) for name, style in STYLES.items()
+}
+OF["anthropic"] = dict.fromkeys(MESSAGES, anthropic.Anthropic(Style()))
+
+
+def dialect(style: StyleName, path: str) -> Dialect:
+    """The dialect of a path; for one that is not there, that of its neighbours."""
+    paths = OF[style]
+    beside = "/v1/messages" if style == "anthropic" else "/api/chat" if style == "ollama" and not path.startswith("/v1") else V1[0]
+    return paths.get(path) or paths[beside]
+
+
+def page(style: StyleName, method: str, path: str, models: list[Model], fields: Json | None) -> tuple[int, bytes, str | None]:
+    """Status, body and content type (None: the dialect's own; "": none) of a path that generates nothing."""
+    reads = method in ("GET", "HEAD")
+    if style == "anthropic":
+        if reads and path == "/v1/models":
+            return 200, encode(anthropic.models(models)), None
+        return 404, encode(dialect(style, path).error(404, "Not Found")), None
+    shapes = STYLES[style]
+    if reads and path in ("/v1/models", "/models"):
+        return 200, encode(shapes.models([model.name for model in models])), None
+    if reads and path in ("/health", "/v1/health"):
+        return shapes.health()
+    found = ollama.page(method, path, models, fields) if style == "ollama" else None
+    if found is not None:
+        status, document = found
+        return (status, document.encode(), "text/plain; charset=utf-8") if isinstance(document, str) else (status, encode(document), None)
+    return 404, encode(dialect(style, path).error(404, "File Not Found")), None
