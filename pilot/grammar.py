@@ -12,6 +12,8 @@ _CHOICE = re.compile(r"\(([^()]*/[^()]*)\)")
 _SLOT = re.compile(r"\{(\w+?)(2?)\}")
 _QUESTION = re.compile(r"^(what|where|when|who|why|how|which|is|are|do|does|did|can|could|will|would|should|was|were|has|have|may)\b", re.I)
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
 
 
 def lines(name: str) -> list[str]:
@@ -86,7 +88,8 @@ def sentence_case(text: str) -> str:
     return text
 
 
-def _typo(text: str, rng: random.Random) -> str:
+def typo(text: str, rng: random.Random) -> str:
+    """`text` with one slip of the fingers."""
     places = [i for i in range(1, len(text) - 1) if text[i].isalpha() and text[i + 1].isalpha()]
     if len(places) < 4:
         return text
@@ -113,7 +116,7 @@ def typed(text: str, rng: random.Random, *, exact: bool = False) -> str:
         if rng.random() < 0.08 and text[-1].isalnum():
             text = text + rng.choice(_AFTER)
         if rng.random() < 0.10:
-            text = _typo(text, rng)
+            text = typo(text, rng)
     roll = rng.random()
     if roll < 0.55:
         return sentence_case(text)

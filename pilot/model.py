@@ -1,4 +1,4 @@
-"""The pilot's network in JAX: a llama-shaped decoder (RMSNorm, interleaved RoPE, SwiGLU, tied embeddings)."""
+"""The pilot's network in JAX: a llama-shaped decoder (RMSNorm, interleaved RoPE, SwiGLU, tied embeddings), in two sizes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Weights = dict[str, Any]
 class Shape:
     """The sizes of the network; every row length is a multiple of 32, so that Q8_0 can hold it."""
 
-    vocabulary: int = 2048
-    width: int = 128
-    layers: int = 4
-    heads: int = 4
-    hidden: int = 352
-    context: int = 2048
+    vocabulary: int = 4096
+    width: int = 256
+    layers: int = 6
+    heads: int = 8
+    hidden: int = 704
+    context: int = 4096
     rope_base: float = 10000.0
     epsilon: float = 1e-5
 
@@ -29,6 +29,9 @@ class Shape:
     def head(self) -> int:
         """Width of one attention head."""
         return self.width // self.heads
+
+
+SIZES = {"pilot": Shape(), "pilot-mini": Shape(width=128, layers=4, heads=4, hidden=352)}
 
 
 def parameters(weights: Weights) -> int:
@@ -61,44 +64,60 @@ def initial(shape: Shape, seed: int) -> Weights:
 
 
 def _normed(x: jax.Array, gain: jax.Array, epsilon: float) -> jax.Array:
-    return x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + epsilon) * gain
+    wide = x.astype(jnp.float32)
+    return (wide * jax.lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + epsilon) * gain).astype(x.dtype)
 
 
 def _rotated(x: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:
     even, odd = x[..., 0::2], x[..., 1::2]
-    return jnp.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1).reshape(x.shape)
+    turned = jnp.stack((even * cos - odd * sin, even * sin + odd * cos), axis=-1)
+    return turned.reshape(x.shape)
 
 
-def states(weights: Weights, tokens: jax.Array, shape: Shape) -> jax.Array:
-    """The final hidden states (batch, time, width) of a batch of token rows."""
+def states(weights: Weights, tokens: jax.Array, shape: Shape, segments: jax.Array | None = None, kind: Any = jnp.float32) -> jax.Array:
+    """The last hidden states (batch, time, width) of a batch of token rows.
+
+    segments: (batch, time), the document each token belongs to; a token sees its own document only. kind: the type computed in.
+    """
     batch, time = tokens.shape
     inverse = shape.rope_base ** (-np.arange(0, shape.head, 2) / shape.head)
     angle = np.outer(np.arange(time), inverse)
-    cos, sin = (jnp.asarray(f(angle), jnp.float32)[None, :, None, :] for f in (np.cos, np.sin))
-    mask = jnp.asarray(np.where(np.tril(np.ones((time, time), bool)), 0.0, -1e9), jnp.float32)
-    x = weights["embed"][tokens]
+    cos, sin = (jnp.asarray(f(angle), kind)[None, :, None, :] for f in (np.cos, np.sin))
+    seen = jnp.asarray(np.tril(np.ones((time, time), bool)))[None]
+    if segments is not None:
+        seen = seen & (segments[:, :, None] == segments[:, None, :])
+    mask = jnp.where(seen, 0.0, -1e9).astype(jnp.float32)[:, None]
     heads = (batch, time, shape.heads, shape.head)
-    for i in range(shape.layers):
-        h = _normed(x, weights["attention_norm"][i], shape.epsilon)
-        q = _rotated((h @ weights["q"][i].T).reshape(heads), cos, sin)
-        k = _rotated((h @ weights["k"][i].T).reshape(heads), cos, sin)
-        v = (h @ weights["v"][i].T).reshape(heads)
-        scores = jnp.einsum("bthc,bshc->bhts", q, k) * shape.head**-0.5 + mask
-        mixed = jnp.einsum("bhts,bshc->bthc", jax.nn.softmax(scores, axis=-1), v).reshape(batch, time, shape.width)
-        x = x + mixed @ weights["o"][i].T
-        h = _normed(x, weights["ffn_norm"][i], shape.epsilon)
-        x = x + (jax.nn.silu(h @ weights["gate"][i].T) * (h @ weights["up"][i].T)) @ weights["down"][i].T
+
+    def layer(x: jax.Array, held: Weights) -> tuple[jax.Array, None]:
+        part = {name: value if "norm" in name else value.astype(kind) for name, value in held.items()}
+        h = _normed(x, part["attention_norm"], shape.epsilon)
+        q = _rotated((h @ part["q"].T).reshape(heads), cos, sin)
+        k = _rotated((h @ part["k"].T).reshape(heads), cos, sin)
+        v = (h @ part["v"].T).reshape(heads)
+        scores = jnp.einsum("bthc,bshc->bhts", q, k, preferred_element_type=jnp.float32) * shape.head**-0.5 + mask
+        mixed = jnp.einsum("bhts,bshc->bthc", jax.nn.softmax(scores, axis=-1).astype(kind), v).reshape(batch, time, shape.width)
+        x = x + mixed @ part["o"].T
+        h = _normed(x, part["ffn_norm"], shape.epsilon)
+        return x + (jax.nn.silu(h @ part["gate"].T) * (h @ part["up"].T)) @ part["down"].T, None
+
+    stacked = {name: value for name, value in weights.items() if name not in ("embed", "norm")}
+    x, _ = jax.lax.scan(layer, weights["embed"].astype(kind)[tokens], stacked)
     return _normed(x, weights["norm"], shape.epsilon)
 
 
-def loss(weights: Weights, rows: jax.Array, counted: jax.Array, shape: Shape) -> jax.Array:
-    """Mean cross-entropy (nats a token) over the places where `counted` is 1.
+def logits(weights: Weights, hidden: jax.Array) -> jax.Array:
+    """What the next token may be: (…, vocabulary), in 32 bits."""
+    return jnp.matmul(hidden, weights["embed"].astype(hidden.dtype).T, preferred_element_type=jnp.float32)
 
-    rows: (batch, time + 1) token ids. counted: (batch, time + 1), 1.0 where that token is to be predicted.
+
+def loss(weights: Weights, rows: jax.Array, counted: jax.Array, segments: jax.Array, shape: Shape, kind: Any) -> jax.Array:
+    """Mean cross-entropy (nats a token), each place weighted by `counted`.
+
+    rows, segments: (batch, time + 1) token ids and document numbers. counted: (batch, time + 1), how much that token is to be predicted.
     """
-    hidden = states(weights, rows[:, :-1], shape)
-    logits = hidden @ weights["embed"].T
-    target = jnp.take_along_axis(logits, rows[:, 1:, None], axis=-1)[..., 0]
-    each = jax.nn.logsumexp(logits, axis=-1) - target
-    weight = counted[:, 1:]
+    found = logits(weights, states(weights, rows[:, :-1], shape, segments[:, :-1], kind))
+    target = jnp.take_along_axis(found, rows[:, 1:, None], axis=-1)[..., 0]
+    each = jax.nn.logsumexp(found, axis=-1) - target
+    weight = counted[:, 1:].astype(jnp.float32)
     return jnp.sum(each * weight) / jnp.maximum(jnp.sum(weight), 1.0)

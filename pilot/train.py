@@ -1,4 +1,4 @@
-"""Trains the pilot from scratch on one thread: first copying, then the corpus; resumable, with fixed seeds."""
+"""Trains a pilot from scratch: copying first, then the tasks; on a GPU in 16-bit arithmetic where JAX finds one, else on the CPU in 32."""
 
 from __future__ import annotations
 
@@ -6,61 +6,103 @@ import argparse
 import os
 import sys
 import time
-from pathlib import Path
-
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
-
-import random
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-import corpus
+import measure
 import model
+import shards
 import tokens
 
-SEED = 20261120
+SEED = 20261121
+VOCABULARY = 4096
 _BETAS = (0.9, 0.98)
 _DECAY = 0.05
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of the training: which rows, how many steps, of what size."""
+    """One part of the training: which documents, what share of the whole, how long the rows."""
 
-    name: str  # "copy" "find" "mix" "talk"
-    steps: int
-    length: int
-    batch: int
-
-
-STAGES = (
-    Stage("copy", 350, 64, 32),
-    Stage("find", 200, 64, 32),
-    Stage("mix", 2600, 128, 16),
-    Stage("mix", 60, 768, 4),
-    Stage("talk", 200, 128, 16),
-)
-PEAK, FLOOR, WARM = 3e-3, 1e-4, 60
+    name: str
+    share: float
+    length: int = 256
 
 
-def rate(step: int, total: int) -> float:
-    """The learning rate: up in WARM steps, level, then straight down over the last 60 %."""
-    if step < WARM:
-        return PEAK * (step + 1) / WARM
-    level = 0.4 * total
-    return PEAK if step < level else FLOOR + (PEAK - FLOOR) * (total - step) / (total - level)
+STAGES = (Stage("copy", 0.05), Stage("find", 0.05), Stage("say", 0.03), Stage("mix", 0.78), Stage("long", 0.09, 1024))
+PEAK = {"pilot": 1.5e-3, "pilot-mini": 3e-3}
+FLOOR, WARM, LEVEL = 0.02, 60, 0.4  # of the peak; steps; share of the whole before the rate goes down
 
 
-@partial(jax.jit, static_argnames=("shape",), donate_argnames=("weights", "first", "second"))
-def update(weights: Any, first: Any, second: Any, step: Any, speed: Any, rows: Any, counted: Any, shape: model.Shape) -> Any:
+@dataclass(frozen=True)
+class Machine:
+    """What the arithmetic runs on, and the sizes that suit it."""
+
+    gpu: bool
+    tokens: int  # in a step
+    workers: int  # processes that make shards, beside this one
+    reuse: int  # how often a shard is shown
+
+    @property
+    def kind(self) -> Any:
+        """The type computed in."""
+        return jnp.bfloat16 if self.gpu else jnp.float32
+
+
+def machine(workers: int | None = None) -> Machine:
+    """The machine this runs on."""
+    gpu = jax.default_backend() == "gpu"
+    spare = max(1, (os.cpu_count() or 2) - 2)
+    return Machine(gpu, 65536 if gpu else 8192, (spare if gpu else 0) if workers is None else workers, 1)
+
+
+# Steps where no time is given: what two shared cores do in about two hours (pilot) and one (pilot-mini).
+STEPS = {"pilot": 4000, "pilot-mini": 4400}
+
+
+@dataclass
+class Course:
+    """How far the training is, from 0 to 1: by steps, or by minutes of training where a time was given."""
+
+    total: int
+    minutes: float | None
+    step: int = 0
+    spent: float = 0.0  # seconds
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def done(self) -> float:
+        """The share of the whole that is behind."""
+        return self.step / self.total if self.minutes is None else (self.spent + time.monotonic() - self.began) / (60 * self.minutes)
+
+    def stage(self) -> int:
+        """The number of the stage that is due."""
+        done, passed = self.done, 0.0
+        for number, stage in enumerate(STAGES):
+            passed += stage.share
+            if done < passed:
+                return number
+        return len(STAGES) - 1
+
+    def rate(self, peak: float) -> float:
+        """The learning rate: up in WARM steps, level, then straight down."""
+        if self.step < WARM:
+            return peak * (self.step + 1) / WARM
+        return peak if self.done < LEVEL else peak * max(FLOOR, FLOOR + (1 - FLOOR) * (1 - self.done) / (1 - LEVEL))
+
+
+@partial(jax.jit, static_argnames=("shape", "kind"), donate_argnames=("weights", "first", "second"))
+def update(weights: Any, first: Any, second: Any, step: Any, speed: Any, batch: Any, shape: model.Shape, kind: Any) -> Any:
     """One AdamW step with the gradient's norm held to 1; returns the new state and the loss."""
-    value, slope = jax.value_and_grad(model.loss)(weights, rows, counted, shape)
+    value, slope = jax.value_and_grad(model.loss)(weights, *batch, shape, kind)
     norm = jnp.sqrt(sum(jnp.sum(g * g) for g in slope.values()))
     slope = {name: g * jnp.minimum(1.0, 1.0 / (norm + 1e-6)) for name, g in slope.items()}
     first = {name: _BETAS[0] * first[name] + (1 - _BETAS[0]) * g for name, g in slope.items()}
@@ -74,108 +116,114 @@ def update(weights: Any, first: Any, second: Any, step: Any, speed: Any, rows: A
     return {name: moved(name) for name in weights}, first, second, value
 
 
-@partial(jax.jit, static_argnames=("shape",))
-def measured(weights: Any, rows: Any, counted: Any, shape: model.Shape) -> Any:
-    """The loss without learning."""
-    return model.loss(weights, rows, counted, shape)
-
-
-def _rows(stage: Stage, number: int, skip: int, tokenizer: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    size = tokenizer.get_vocab_size()
-    if stage.name in ("mix", "talk"):
-        draw = corpus.document if stage.name == "mix" else corpus.everyday
-        found = tokens.rows(tokenizer, random.Random(SEED + number + 1000 * skip), stage.length, stage.batch, draw)
-        while True:
-            yield next(found)
-    rng = np.random.default_rng(SEED + number + 1000 * skip)
-    while True:
-        yield tokens.copies(rng, size, stage.length, stage.batch, find=stage.name == "find")
-
-
-def held_rows(tokenizer: Any, batch: int = 64, length: int = 96) -> tuple[np.ndarray, np.ndarray]:
-    """Single exchanges whose phrasing training never sees, one a row."""
-    rng = random.Random(7)
-    ids, counted = np.full((batch, length + 1), tokens.END, np.int32), np.zeros((batch, length + 1), np.float32)
-    for row in range(batch):
-        found, weights = tokens.encoded(corpus.held_out(rng), tokenizer)
-        room = min(len(found), length + 1)
-        ids[row, :room], counted[row, :room] = found[:room], weights[:room]
-    return ids, counted
-
-
 class Progress:
-    """Prints how far the training is, every so many steps."""
+    """Prints how far the training is, every so many seconds."""
 
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.began = time.monotonic()
-        self.seen = 0
-        self.mean = 0.0
+    def __init__(self, course: Course) -> None:
+        self.course = course
+        self.began, self.last = time.monotonic(), 0.0
+        self.seen, self.values = 0, list[Any]()
 
-    def note(self, step: int, stage: Stage, value: float, every: int = 50) -> None:
-        """Take in one step's loss; print now and then."""
-        self.seen += stage.batch * stage.length
-        self.mean = value if self.mean == 0.0 else 0.95 * self.mean + 0.05 * value
-        if (step + 1) % every == 0:
-            gone = time.monotonic() - self.began
-            done = (step + 1) / self.total
+    def note(self, stage: Stage, value: Any, count: int, every: float = 10.0) -> None:
+        """Take in one step's loss and tokens; print now and then."""
+        self.seen += count
+        self.values.append(value)
+        now = time.monotonic()
+        if now - self.last >= every:
+            mean = float(np.mean([float(one) for one in self.values[-50:]]))
+            self.values.clear()
+            self.last, done = now, min(1.0, self.course.done)
             bar = "#" * int(20 * done) + "." * (20 - int(20 * done))
-            print(f"[{bar}] {step + 1}/{self.total} {stage.name:4} loss {self.mean:.3f}  {self.seen / gone:,.0f} tokens/s  {gone / 60:.1f} min", flush=True)
+            rate = self.seen / (now - self.began)
+            print(f"[{bar}] {100 * done:3.0f} % step {self.course.step} {stage.name:4} loss {mean:.3f}  {rate:,.0f} tokens/s  {(now - self.began) / 60:.1f} min", flush=True)
 
 
-def _saved(path: Path, state: tuple[Any, Any, Any], step: int) -> None:
+State = tuple[Any, Any, Any]
+
+
+def _saved(path: Path, state: State, course: Course) -> None:
     flat = {f"{part}.{name}": np.asarray(value) for part, held in zip("wfs", state, strict=True) for name, value in held.items()}
     spare = path.with_suffix(".new.npz")
-    np.savez(spare, step=step, **flat)
+    np.savez(spare, step=course.step, spent=course.spent + time.monotonic() - course.began, **flat)
     spare.replace(path)
 
 
-def _resumed(path: Path, shape: model.Shape) -> tuple[Any, Any, Any, int]:
-    if path.exists():
-        held = np.load(path)
-        first, second, third = ({key[2:]: jnp.asarray(held[key]) for key in held.files if key.startswith(part + ".")} for part in "wfs")
-        print(f"resumed at step {int(held['step'])}")
-        return first, second, third, int(held["step"])
+def _zeros(weights: Any) -> Any:
+    return {name: jnp.zeros_like(value) for name, value in weights.items()}
+
+
+def _begun(checkpoint: Path, first: Path | None, shape: model.Shape, course: Course) -> State:
+    if checkpoint.exists():
+        held = np.load(checkpoint)
+        course.step, course.spent = int(held["step"]), float(held["spent"])
+        print(f"resumed at step {course.step}")
+        state = tuple({key[2:]: jnp.asarray(held[key]) for key in held.files if key.startswith(part + ".")} for part in "wfs")
+        return state[0], state[1], state[2]
     weights = model.initial(shape, SEED)
-    return weights, {n: jnp.zeros_like(v) for n, v in weights.items()}, {n: jnp.zeros_like(v) for n, v in weights.items()}, 0
+    if first is not None:
+        weights = {name: jnp.asarray(value, jnp.float32) for name, value in np.load(first).items()}
+    return weights, _zeros(weights), _zeros(weights)
 
 
-def run(build: Path, share: float) -> None:
-    """Train into the folder `build`: tokenizer.json, weights.npz, and a checkpoint until it is done. `share` scales the steps."""
+def _rows(number: int, course: Course, host: Machine, spelling: Path) -> Iterator[shards.Shard]:
+    stage = STAGES[number]
+    found = shards.stream(stage.name, stage.length, str(spelling), host.workers, host.reuse, course.step * host.tokens // shards.TOKENS // host.reuse)
+    return shards.batches(found, max(1, host.tokens // stage.length), SEED + number + course.step)
+
+
+def written(path: Path, weights: Any) -> None:
+    """Write the weights in 16 bits, finer than what the GGUF keeps."""
+    np.savez(path, **{name: np.asarray(value, np.float16) for name, value in weights.items()})
+
+
+def run(name: str, build: Path, course: Course, host: Machine, first: Path | None = None, skip: int = 0) -> None:
+    """Train `name` into `build`: tokenizer.json, NAME.npz, and a checkpoint until it is done. `skip` leaves out the first stages."""
     build.mkdir(parents=True, exist_ok=True)
-    spelling, checkpoint = build / "tokenizer.json", build / "checkpoint.npz"
-    if not checkpoint.exists():
-        tokens.trained(2048, SEED).save(str(spelling))
-    tokenizer = tokens.loaded(spelling)
-    shape = model.Shape(vocabulary=tokenizer.get_vocab_size())
-    weights, first, second, start = _resumed(checkpoint, shape)
-    plan = [Stage(s.name, max(1, int(s.steps * share)), s.length, s.batch) for s in STAGES]
-    total = sum(stage.steps for stage in plan)
-    print(f"{model.parameters(weights):,} parameters, {total} steps", flush=True)
-    progress, step, held = Progress(total), 0, held_rows(tokenizer)
-    for number, stage in enumerate(plan):
-        source = _rows(stage, number, start, tokenizer)
-        for _ in range(stage.steps):
-            if step >= start:
-                ids, counted = next(source)
-                weights, first, second, value = update(weights, first, second, jnp.float32(step + 1), jnp.float32(rate(step, total)), ids, counted, shape)
-                progress.note(step, stage, float(value))
-                if (step + 1) % 500 == 0:
-                    print(f"  held out: {float(measured(weights, *held, shape)):.3f}", flush=True)
-                    _saved(checkpoint, (weights, first, second), step + 1)
-            step += 1
-    np.savez(build / "weights.npz", **{name: np.asarray(value) for name, value in weights.items()})
+    spelling, checkpoint, out = build / "tokenizer.json", build / f"{name}.checkpoint.npz", build / f"{name}.npz"
+    if not spelling.exists():
+        tokens.trained(VOCABULARY, SEED).save(str(spelling))
+    shape = model.SIZES[name]
+    state = _begun(checkpoint, first, shape, course)
+    print(f"{name}: {model.parameters(state[0]):,} parameters, {'GPU' if host.gpu else 'CPU'}, {host.tokens} tokens a step, {host.workers} workers", flush=True)
+    cases, tokenizer = [*measure.own(), *measure.hand()], tokens.loaded(spelling)
+    progress, saved, current = Progress(course), time.monotonic(), -1
+    source: Iterator[shards.Shard] = iter(())
+    queued: deque[Any] = deque()
+    while course.done < 1.0:
+        number = max(skip, course.stage())
+        if number != current:
+            current, source = number, _rows(number, course, host, spelling)
+        batch = tuple(jnp.asarray(part) for part in next(source))
+        *state, value = update(*state, jnp.float32(course.step + 1), jnp.float32(course.rate(PEAK[name])), batch, shape, host.kind)
+        course.step += 1
+        queued.append(value)
+        if len(queued) > 4:
+            queued.popleft().block_until_ready()
+        progress.note(STAGES[number], value, host.tokens)
+        if time.monotonic() - saved > (60 if host.gpu else 600):
+            _saved(checkpoint, tuple(state), course)
+            written(out, state[0])
+            print(measure.line(measure.exact(state[0], cases, tokenizer, shape, host.kind)), flush=True)
+            saved = time.monotonic()
+    written(out, state[0])
     checkpoint.unlink(missing_ok=True)
-    print(f"held out: {float(measured(weights, *held, shape)):.3f} nats a token; wrote {build / 'weights.npz'}")
+    print(measure.line(measure.exact(state[0], cases, tokenizer, shape, host.kind)))
+    print(f"{name}: {course.step} steps; wrote {out}", flush=True)
 
 
 def main() -> int:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=sorted(model.SIZES))
     parser.add_argument("build", type=Path, help="folder for the tokenizer, checkpoints and weights")
-    parser.add_argument("--share", type=float, default=1.0, help="scale the number of steps, as 0.01 for a trial")
+    parser.add_argument("--minutes", type=float, help="train for so long, instead of for so many steps")
+    parser.add_argument("--steps", type=int, help="train for so many steps")
+    parser.add_argument("--workers", type=int, help="processes that make training rows")
+    parser.add_argument("--first", type=Path, help="weights to go on from, a NAME.npz")
+    parser.add_argument("--skip", type=int, default=0, help="how many of the first stages to leave out")
     given = parser.parse_args()
-    run(given.build, given.share)
+    course = Course(given.steps or STEPS[given.name], given.minutes)
+    run(given.name, given.build, course, machine(given.workers), given.first, given.skip)
     return 0
 
 

@@ -218,6 +218,14 @@ class Answer(Signal):
             else:
                 self.fire()
 
+    def came_whole(self, status: int, headers: dict[bytes, bytes], body: bytes) -> None:
+        """All of it came in one read; nothing of it had come before."""
+        self.status = status
+        self.headers = headers
+        self.started = self.headed = self.ended = True
+        self._parts.append(body)
+        self.fire()
+
     def arrived(self, parts: list[bytes], ended: bool) -> None:
         """What one read of the socket held."""
         self.ended = ended

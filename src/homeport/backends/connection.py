@@ -121,13 +121,13 @@ class Connection(asyncio.Protocol):
         if answer is None:  # nothing was asked
             self.abort()
             return
-        answer.started = True
         if not answer.headed:
             if not self._head_bytes:
                 body = self._pool.seen.body(data)
                 if body is not None:
                     self._again(answer, body)
                     return
+            answer.started = True
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD + len(data):
                 self._broken(answer, "its response head is longer than 64 KB")
@@ -148,10 +148,8 @@ class Connection(asyncio.Protocol):
 
     def _again(self, answer: Answer, body: bytes) -> None:
         """A whole answer under a head like one before, on this connection or another of its pool."""
-        answer.status = OK
-        answer.headers = self._pool.seen.headers
-        answer.headed = self._keep_alive = True
-        answer.arrived([body], True)
+        self._keep_alive = True
+        answer.came_whole(OK, self._pool.seen.headers, body)
 
     def _pace(self) -> None:
         """A fast stream rests for a moment after each read."""

@@ -56,6 +56,7 @@ class HttpBackend:
         self._pool: Pool | None = None
         self.dialect = settings.kind if settings.kind in SPOKEN else "openai"
         self._bridges = BRIDGES[self.dialect]
+        self._versioned = self.dialect == "anthropic"
         self._heads: dict[str, bytes] = {}  # by path
 
     @property
@@ -95,7 +96,7 @@ class HttpBackend:
         stream = ask.stream or (self.settings.assemble and bridge.streamable(ask))
         path, body = bridge.request(ask, route, stream=stream)
         more = b"traceparent: " + ask.trace + b"\r\n" if ask.trace else b""
-        if self.dialect == "anthropic":
+        if self._versioned:
             more += ask.versions if b"anthropic-version" in ask.versions else ask.versions + ANTHROPIC_VERSION
         head = self._heads.get(path) or self._head(pool, path)
         request = b"%b%bcontent-length: %d\r\n\r\n%b" % (head, more, len(body), body)
@@ -119,7 +120,7 @@ class HttpBackend:
 
     async def _list(self) -> None:
         pool = self._pool or self._open_pool()
-        version = ANTHROPIC_VERSION.decode() if self.dialect == "anthropic" else ""
+        version = ANTHROPIC_VERSION.decode() if self._versioned else ""
         request = (
             f"GET {pool.prefix}{SPOKEN[self.dialect].models_path} HTTP/1.1\r\n"
             f"host: {pool.netloc}\r\n{self._key_line()}{version}accept: application/json\r\n\r\n"

@@ -86,9 +86,9 @@ class Anthropic(Dialect):
     def error(self, status: int, message: str) -> Json:
         return {"type": "error", "error": {"type": ERROR_KINDS.get(status, "api_error"), "message": message}, "request_id": REQUEST_ID}
 
-    def error_event(self, message: str, done: bool) -> bytes:
+    def error_event(self, message: str, done: bool) -> list[bytes]:
         error = Event("done", encode(self.error(ERROR_STATUS, message)), name=b"error").wire
-        return error + event("done", "message_stop").wire if done else error
+        return [error, event("done", "message_stop").wire] if done else [error]
 
     def garbage(self) -> bytes:
         return b'event: content_block_delta\ndata: {"type": "content_block_delta", "delta": \n\n'

@@ -94,10 +94,14 @@ class ScriptedBackend(HttpLoopback):
 
     async def _generate(self, exchange: Exchange) -> None:
         seen = exchange.seen
+        dialect = self.dialect(seen.path)
         if not isinstance(seen.fields, dict):
             await self._refuse(exchange, Refuse(status=400, message="the body is no JSON object"))
-        elif (refused := self.dialect(seen.path).refusal(seen.fields, seen.headers)) is not None:
+        elif (refused := dialect.refusal(seen.fields, seen.headers)) is not None:
             await self._refuse(exchange, Refuse(status=refused[0], message=refused[1]))
+        elif (said := dialect.unprompted(seen.path, seen.fields)) is not None:
+            body = dialect.document(said)
+            await exchange.send(head(seen, 200, dialect.head(False), len(body)) + body)
         else:
             self.asks.append(seen)
             behaviour = self._next(seen)
@@ -342,11 +346,11 @@ class Telling:
 
     async def _fail_stream(self, fault: Fault, told: Told) -> None:
         if fault.how == "end":
-            words = self.dialect.dying(told)
+            words = [self.dialect.dying(told)]
         elif fault.how == "garbage":
-            words = self.dialect.garbage()
+            words = [self.dialect.garbage()]
         else:
             words = self.dialect.error_event(fault.message, fault.how == "error_done")
-        if words:
-            await self._send(words)
+        for chunk in filter(None, words):
+            await self._send(chunk)
         await self._end()

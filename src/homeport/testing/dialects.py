@@ -51,14 +51,18 @@ class Dialect(ABC):
         """Status and message where a real one refuses such a request before it looks at the prompt."""
         return None
 
+    def unprompted(self, path: str, fields: Json) -> Json | None:
+        """The answer to a request that asks for nothing, on a path where a real one takes it; None for all others."""
+        return None
+
     def document(self, body: Json) -> bytes:
         """The bytes of a whole answer."""
         return encode(body)
 
-    def error_event(self, message: str, done: bool) -> bytes:
-        """The bytes of an error amid a stream, and where `done` of the stream's last event after it."""
+    def error_event(self, message: str, done: bool) -> list[bytes]:
+        """The HTTP chunks of an error amid a stream, and where `done` of the stream's last event after it."""
         data = b"data: " + self.style.error_event(ERROR_STATUS, message) + b"\n\n"
-        return data + b"data: [DONE]\n\n" if done else data
+        return [data, b"data: [DONE]\n\n"] if done else [data]
 
     def garbage(self) -> bytes:
         """The bytes of an event that is no JSON."""
@@ -86,6 +90,10 @@ class OpenAI(Dialect):
 
     def error(self, status: int, message: str) -> Json:
         return self.style.error(status, message)
+
+    def unprompted(self, path: str, fields: Json) -> Json | None:
+        """The answer to a request that asks for nothing, on a path where a real one takes it; None for all others."""
+        return None
 
     def document(self, body: Json) -> bytes:
         return encode(body) + (b"\n" if self.style.name == "ollama" else b"")

@@ -30,9 +30,6 @@ class Ollama(Dialect):
         return [("Content-Type", "application/x-ndjson" if streamed else "application/json; charset=utf-8"), ("Date", stamp)]
 
     def stream(self, told: Told, answer: Answer, fields: Json, role_only: bool) -> Iterator[Event]:
-        if (loading := load(told, fields)) is not None:
-            yield Event("done", encode(loading), line=True)
-            return
         said = self._said(told, answer)
         limit = num_predict(fields)
         cut = limit is not None and limit < len(said)
@@ -46,8 +43,6 @@ class Ollama(Dialect):
         yield Event("done", encode(self._record(told, {"content": ""}) | last), line=True)
 
     def whole(self, told: Told, answer: Answer, fields: Json) -> Json:
-        if (loading := load(told, fields)) is not None:
-            return loading
         said = self._said(told, answer)
         limit = num_predict(fields)
         cut = limit is not None and limit < len(said)
@@ -70,11 +65,19 @@ class Ollama(Dialect):
         spent = {"total_duration": 4645335, "load_duration": 879131, "prompt_eval_count": told.prompt_tokens}
         return {"model": told.model, "embeddings": [vector(text) for text in texts(given)], **spent}
 
+    def unprompted(self, path: str, fields: Json) -> Json | None:
+        """The model is loaded, or unloaded where it shall be kept for no time."""
+        prompt = "messages" if path == "/api/chat" else "prompt" if path == "/api/generate" else ""
+        if not prompt or fields.get(prompt):
+            return None
+        said: Json = {"message": {"role": "assistant", "content": ""}} if path == "/api/chat" else {"response": ""}
+        return {"model": fields.get("model"), "created_at": stamp(), **said, "done": True, "done_reason": "unload" if fields.get("keep_alive") == 0 else "load"}
+
     def error(self, status: int, message: str) -> Json:
         return {"error": message}
 
-    def error_event(self, message: str, done: bool) -> bytes:
-        return encode({"error": message}) + b"\n"  # nothing can follow: no record is `done`
+    def error_event(self, message: str, done: bool) -> list[bytes]:
+        return [encode({"error": message}) + b"\n"]  # nothing can follow: no record is `done`
 
     def garbage(self) -> bytes:
         return b'{"model": "talker", "message": {"role": \n'
@@ -89,11 +92,10 @@ class Ollama(Dialect):
         return parts or [{"content": ""}]
 
     def _record(self, told: Told, said: Json) -> Json:
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S.123456789Z", time.gmtime())
         if told.chat:
-            return {"model": told.model, "created_at": stamp, "message": {"role": "assistant", **said}, "done": False}
+            return {"model": told.model, "created_at": stamp(), "message": {"role": "assistant", **said}, "done": False}
         thought = {"thinking": said["thinking"]} if "thinking" in said else {}
-        return {"model": told.model, "created_at": stamp, "response": said["content"], **thought, "done": False}
+        return {"model": told.model, "created_at": stamp(), "response": said["content"], **thought, "done": False}
 
     def _last(self, told: Told, answer: Answer, cut: bool, fields: Json) -> Json:
         ending = finish_reason(answer, cut)
@@ -105,15 +107,6 @@ class Ollama(Dialect):
         read = {"prompt_eval_count": told.prompt_tokens, "prompt_eval_duration": 1500000}
         made = {"eval_count": told.completion_tokens, "eval_duration": 500000 * told.completion_tokens}
         return last | {"total_duration": 3000000 + made["eval_duration"], "load_duration": 1000000} | read | made
-
-
-def load(told: Told, fields: Json) -> Json | None:
-    """The answer to a request without a prompt: it loads the model, or unloads it."""
-    if fields.get("messages") or fields.get("prompt"):
-        return None
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S.123456789Z", time.gmtime())
-    said: Json = {"message": {"role": "assistant", "content": ""}} if told.chat else {"response": ""}
-    return {"model": told.model, "created_at": stamp, **said, "done": True, "done_reason": "unload" if fields.get("keep_alive") == 0 else "load"}
 
 
 def num_predict(fields: Json) -> int | None:
@@ -130,11 +123,18 @@ def is_object(call: ToolCall) -> bool:
         return False
 
 
+def stamp() -> str:
+    """Now, as Ollama writes it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S.123456789Z", time.gmtime())
+
+
 def called(index: int, call: ToolCall) -> Json:
+    """A call as it stands in a message."""
     return {"id": call.id, "function": {"index": index, "name": call.name, "arguments": msgspec.json.decode(call.arguments)}}
 
 
-def details(model: Model) -> Json:
+def details() -> Json:
+    """The details of any model."""
     return {"parent_model": "", "format": "gguf", "family": "llama", "families": ["llama"], "parameter_size": "1.51M", "quantization_level": "F16"}
 
 
@@ -155,13 +155,13 @@ def page(method: str, path: str, models: Iterable[Model], fields: Json | None) -
 
 
 def _listed(model: Model) -> Json:
-    shape = details(model) | {"context_length": model.trained, "embedding_length": 448}
+    shape = details() | {"context_length": model.trained, "embedding_length": 448}
     row = {"name": model.name, "model": model.name, "modified_at": MODIFIED, "size": model.size, "digest": _digest(model)}
     return row | {"details": shape, "capabilities": list(model.capabilities)}
 
 
 def _loaded(model: Model) -> Json:
-    row = {"name": model.name, "model": model.name, "size": model.size, "digest": _digest(model), "details": details(model)}
+    row = {"name": model.name, "model": model.name, "size": model.size, "digest": _digest(model), "details": details()}
     return row | {"expires_at": "2026-11-20T17:34:53.473472917Z", "size_vram": 0, "context_length": model.context}
 
 
@@ -174,7 +174,7 @@ def _show(models: list[Model], fields: Json | None) -> tuple[int, Json]:
         return 404, {"error": f"model '{asked if ':' in str(asked) else f'{asked}:latest'}' not found"}
     info = {"general.architecture": "llama", "general.parameter_count": 1514688, "llama.context_length": model.trained, "llama.embedding_length": 448}
     shown = {"modelfile": '# Modelfile generated by "ollama show"\n', "parameters": "num_thread                     1", "template": model.template}
-    return 200, shown | {"details": details(model), "model_info": info, "capabilities": list(model.capabilities), "modified_at": MODIFIED}
+    return 200, shown | {"details": details(), "model_info": info, "capabilities": list(model.capabilities), "modified_at": MODIFIED}
 
 
 def _digest(model: Model) -> str:

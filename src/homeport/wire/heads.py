@@ -30,8 +30,8 @@ class Heads:
         if data.startswith(before):
             end = data.find(b"\r", at)
             if data.startswith(after, end):
-                body, digits = data[end + len(after) :], data[at:end]
-                if digits.isdigit() and int(digits) == len(body):
+                body = data[end + len(after) :]
+                if data[at:end] == b"%d" % len(body):
                     self._misses = 0
                     return body
         return None
