@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from homeport.errors import CallerError
 from homeport.vocabulary import COUNT_TOKENS, MESSAGES, Ask, Caller, Surface
-from homeport.wire.anthropic_count import estimate
-from homeport.wire.anthropic_request import compose, passing, read, understand
+from homeport.wire.anthropic.count import estimate
+from homeport.wire.anthropic.request import compose, passing, read, understand
 from homeport.wire.normal import Call, Image, Prompt, Tool, Turn
 from tests.unit.wire.anthropic_samples import ask
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from homeport.errors import BrokeMidStream
 from homeport.vocabulary import MESSAGES, Usage
-from homeport.wire.anthropic_assemble import Assembly
-from homeport.wire.anthropic_reply import pieces, read, unfold, whole
-from homeport.wire.anthropic_stream import Reader, Stream
-from homeport.wire.anthropic_writer import Writer
+from homeport.wire.anthropic.assemble import Assembly
+from homeport.wire.anthropic.reply import pieces, read, unfold, whole
+from homeport.wire.anthropic.stream import Reader, Stream
+from homeport.wire.anthropic.writer import Writer
 from homeport.wire.normal import Answer, Call, CallPiece, Piece, gather
 from tests.unit.wire.anthropic_samples import STYLES, ask, event, message_of, said
 

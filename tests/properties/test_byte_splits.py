@@ -19,7 +19,7 @@ from homeport.testing.shapes import STYLES, StyleName, Told
 from homeport.testing.telling import stream
 from homeport.vocabulary import Surface
 from homeport.wire.assemble import Assembly
-from homeport.wire.openai_stream import Stream
+from homeport.wire.openai.stream import Stream
 from tests.caller import Caller, Heard, chat, request_bytes
 from tests.captures import surprises
 from tests.gateway import Running, config

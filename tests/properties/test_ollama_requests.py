@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from homeport.errors import CallerError, HomeportError, Uncarried
 from homeport.vocabulary import EMBED, GENERATE, OLD_EMBED, OLLAMA_CHAT, Surface
-from homeport.wire import ollama_reply, ollama_request
 from homeport.wire.normal import Call, Prompt, Schema, Texts, Tool, Turn
+from homeport.wire.ollama import reply as ollama_reply
+from homeport.wire.ollama import request as ollama_request
 from tests.unit.wire.ollama_samples import PNG, TOOL, ask
 
 SURFACES = st.sampled_from([OLLAMA_CHAT, GENERATE, EMBED, OLD_EMBED])

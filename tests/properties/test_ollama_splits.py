@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from homeport.errors import BrokeMidStream
 from homeport.vocabulary import GENERATE, OLLAMA_CHAT, Usage
 from homeport.wire.normal import Answer, Call, CallPiece, Piece
-from homeport.wire.ollama_stream import Stream, Writer
+from homeport.wire.ollama.stream import Stream, Writer
 from tests.unit.wire.ollama_samples import FIGURES, answer, assembled, chat, cut, generate, lines, passed, said, streams, surface_of
 
 QUICK = settings(max_examples=60, deadline=None, derandomize=True)

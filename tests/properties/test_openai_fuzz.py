@@ -11,9 +11,14 @@ from hypothesis import strategies as st
 
 from homeport.errors import BrokeMidStream, CallerError
 from homeport.vocabulary import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, Surface
-from homeport.wire import openai_normal, responses_reply, responses_request
 from homeport.wire.normal import Answer, Prompt, Texts, gather
-from homeport.wire.responses_stream import Writer
+from homeport.wire.openai import compose as openai_compose
+from homeport.wire.openai import pieces as openai_pieces
+from homeport.wire.openai import understand as openai_understand
+from homeport.wire.openai import writer as openai_writer
+from homeport.wire.responses import reply as responses_reply
+from homeport.wire.responses import request as responses_request
+from homeport.wire.responses.stream import Writer
 from tests.unit.wire.openai_samples import ask, heard
 
 
@@ -107,8 +112,8 @@ def test_any_request_is_understood_or_refused(given_: tuple[Surface, dict[str, A
     surface, body = given_
     try:
         asked = ask(surface, body)
-        prompt: Prompt | Texts = (responses_request if surface is RESPONSES else openai_normal).understand(asked)
-        path, made = openai_normal.compose(prompt, model="theirs", stream=True, options={"think": False, "temperature": 1})
+        prompt: Prompt | Texts = (responses_request if surface is RESPONSES else openai_understand).understand(asked)
+        path, made = openai_compose.compose(prompt, model="theirs", stream=True, options={"think": False, "temperature": 1})
     except CallerError as refused:
         assert refused.status in (400, 404) and str(refused)
         return
@@ -117,7 +122,7 @@ def test_any_request_is_understood_or_refused(given_: tuple[Surface, dict[str, A
     if surface is RESPONSES:
         json.loads(responses_reply.whole(asked, answer))
         writer = Writer(asked, 1)
-        assert writer.write([openai_normal.pieces(openai_normal.whole(ask(CHAT, {"messages": [{"role": "user"}]}), answer))[0]]) is not None
+        assert writer.write([openai_pieces.pieces(openai_writer.whole(ask(CHAT, {"messages": [{"role": "user"}]}), answer))[0]]) is not None
 
 
 @settings(max_examples=400, deadline=None, derandomize=True)
@@ -129,6 +134,6 @@ def test_any_request_is_understood_or_refused(given_: tuple[Surface, dict[str, A
 )
 def test_any_reply_is_read_or_broken(reply: dict[str, Any]) -> None:
     data = json.dumps(reply).encode()
-    for read in (lambda: gather(openai_normal.pieces(data)), lambda: openai_normal.vectors(data), lambda: heard(b"data: " + data + b"\n\n")):
+    for read in (lambda: gather(openai_pieces.pieces(data)), lambda: openai_pieces.vectors(data), lambda: heard(b"data: " + data + b"\n\n")):
         with contextlib.suppress(BrokeMidStream):
             read()

@@ -14,8 +14,9 @@ from homeport.testing.shapes import STYLES, StyleName
 from homeport.vocabulary import Usage
 from homeport.wire.normal import Answer as Gathered
 from homeport.wire.normal import Piece, gather
-from homeport.wire.openai_normal import Reader, Writer
-from homeport.wire.responses_stream import Writer as ResponsesWriter
+from homeport.wire.openai.pieces import Reader
+from homeport.wire.openai.writer import Writer
+from homeport.wire.responses.stream import Writer as ResponsesWriter
 from tests.captures import surprises
 from tests.unit.wire.openai_samples import chat, completion, events, response, wire
 

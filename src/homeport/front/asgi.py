@@ -21,7 +21,7 @@ from homeport.front.routes import MODEL_ROUTES, READ_HEADERS
 from homeport.rules import selection
 from homeport.runner import Runner, Signal
 from homeport.vocabulary import Caller, Request
-from homeport.wire import openai_reply
+from homeport.wire.openai import reply as openai_reply
 
 Endpoint = Callable[[HttpRequest], Coroutine[Any, Any, Response]]
 

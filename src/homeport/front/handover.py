@@ -13,7 +13,7 @@ from homeport.errors import HomeportError, Malformed
 from homeport.front import framing, protocol
 from homeport.front.asgi import app
 from homeport.front.gateway import Gateway
-from homeport.wire import openai_reply
+from homeport.wire.openai import reply as openai_reply
 
 
 class PageProtocol(HttpToolsProtocol):

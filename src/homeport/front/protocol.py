@@ -22,8 +22,8 @@ from homeport.front.routes import BY_URL, MODEL_ROUTES
 from homeport.rules.admission import ANYONE
 from homeport.runner import Runner
 from homeport.vocabulary import Request, Surface
-from homeport.wire import openai_reply
 from homeport.wire.heads import Heads
+from homeport.wire.openai import reply as openai_reply
 
 MAX_HEAD = 64 * 1024  # bytes of request head
 HEAD_TIMEOUT_S = 30.0  # for a head, and between two pieces of a body

@@ -6,7 +6,7 @@ import time
 
 from homeport.ports import Catalogue
 from homeport.vocabulary import NOTHING, Ask, Reply
-from homeport.wire import ollama_reply
+from homeport.wire.ollama import reply as ollama_reply
 
 
 class Answers:

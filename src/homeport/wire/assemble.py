@@ -10,7 +10,7 @@ import msgspec
 from homeport.errors import BrokeMidStream
 from homeport.vocabulary import CHAT, Surface, Usage
 from homeport.wire import usage as usage_wire
-from homeport.wire.openai_stream import choices_of, chunk_of
+from homeport.wire.openai.stream import choices_of, chunk_of
 from homeport.wire.sse import EventCutter, payload
 
 _decoder = msgspec.json.Decoder()

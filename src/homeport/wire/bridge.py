@@ -24,22 +24,20 @@ from homeport.vocabulary import (
     Surface,
     Usage,
 )
-from homeport.wire import (
-    anthropic_assemble,
-    anthropic_count,
-    anthropic_reply,
-    anthropic_request,
-    anthropic_stream,
-    assemble,
-    ollama_reply,
-    ollama_request,
-    ollama_stream,
-    openai_reply,
-    openai_request,
-    openai_stream,
-)
+from homeport.wire import assemble
+from homeport.wire.anthropic import assemble as anthropic_assemble
+from homeport.wire.anthropic import count as anthropic_count
+from homeport.wire.anthropic import reply as anthropic_reply
+from homeport.wire.anthropic import request as anthropic_request
+from homeport.wire.anthropic import stream as anthropic_stream
 from homeport.wire.dialects import EVENTS, HEARD, LINES, SPOKEN, Heard, Spoken, tools
 from homeport.wire.normal import Answer, Piece, gather
+from homeport.wire.ollama import reply as ollama_reply
+from homeport.wire.ollama import request as ollama_request
+from homeport.wire.ollama import stream as ollama_stream
+from homeport.wire.openai import reply as openai_reply
+from homeport.wire.openai import request as openai_request
+from homeport.wire.openai import stream as openai_stream
 
 _encode = msgspec.json.Encoder().encode
 
@@ -48,7 +46,7 @@ Whole = tuple[bytes, Usage, str | None, bool]
 
 
 class Streaming(Protocol):
-    """A stream on its way through: see `openai_stream.Stream`."""
+    """A stream on its way through: see `openai.stream.Stream`."""
 
     begun: bool
     finish: str | None

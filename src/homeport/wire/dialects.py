@@ -9,27 +9,28 @@ from msgspec import Struct
 
 from homeport.errors import HomeportError
 from homeport.vocabulary import MESSAGES, Ask, Surface
-from homeport.wire import (
-    anthropic_reply,
-    anthropic_request,
-    anthropic_stream,
-    anthropic_writer,
-    ollama_card,
-    ollama_compose,
-    ollama_errors,
-    ollama_reply,
-    ollama_request,
-    ollama_stream,
-    ollama_understand,
-    openai_normal,
-    openai_reply,
-    openai_request,
-    responses_reply,
-    responses_request,
-    responses_stream,
-)
+from homeport.wire.anthropic import reply as anthropic_reply
+from homeport.wire.anthropic import request as anthropic_request
+from homeport.wire.anthropic import stream as anthropic_stream
+from homeport.wire.anthropic import writer as anthropic_writer
 from homeport.wire.body import Reading
 from homeport.wire.normal import Answer, Piece, Prompt, Reader, Texts, Vectors, Writer
+from homeport.wire.ollama import card as ollama_card
+from homeport.wire.ollama import compose as ollama_compose
+from homeport.wire.ollama import errors as ollama_errors
+from homeport.wire.ollama import reply as ollama_reply
+from homeport.wire.ollama import request as ollama_request
+from homeport.wire.ollama import stream as ollama_stream
+from homeport.wire.ollama import understand as ollama_understand
+from homeport.wire.openai import compose as openai_compose
+from homeport.wire.openai import pieces as openai_pieces
+from homeport.wire.openai import reply as openai_reply
+from homeport.wire.openai import request as openai_request
+from homeport.wire.openai import understand as openai_understand
+from homeport.wire.openai import writer as openai_writer
+from homeport.wire.responses import reply as responses_reply
+from homeport.wire.responses import request as responses_request
+from homeport.wire.responses import stream as responses_stream
 
 EVENTS = "text/event-stream"
 LINES = "application/x-ndjson"
@@ -74,12 +75,12 @@ def tools(ask: Ask) -> bool:
 HEARD: dict[str, Heard] = {
     "openai": Heard(
         read=openai_request.read,
-        understand=openai_normal.understand,
-        writer=openai_normal.Writer,
-        whole=openai_normal.whole,
+        understand=openai_understand.understand,
+        writer=openai_writer.Writer,
+        whole=openai_writer.whole,
         error_body=lambda error, _: openai_reply.error_body(error),
         error_event=lambda error, _: openai_reply.error_event(error),
-        embeddings=openai_normal.embeddings,
+        embeddings=openai_writer.embeddings,
     ),
     "responses": Heard(
         read=responses_request.read,
@@ -111,13 +112,13 @@ HEARD: dict[str, Heard] = {
 
 SPOKEN: dict[str, Spoken] = {
     "openai": Spoken(
-        compose=openai_normal.compose,
-        reader=lambda _: openai_normal.Reader(),
-        pieces=lambda body, _: openai_normal.pieces(body),
+        compose=openai_compose.compose,
+        reader=lambda _: openai_pieces.Reader(),
+        pieces=lambda body, _: openai_pieces.pieces(body),
         refusal=openai_reply.refusal,
         models=openai_reply.model_names,
         models_path="/v1/models",
-        vectors=openai_normal.vectors,
+        vectors=openai_pieces.vectors,
     ),
     "anthropic": Spoken(
         compose=_compose_messages,

@@ -15,7 +15,7 @@ from homeport.storage.keys import Keys
 from homeport.testing.backend import ScriptedBackend
 from homeport.vocabulary import CHAT as CHAT_SURFACE
 from homeport.wire import body as wire_body
-from homeport.wire import openai_request
+from homeport.wire.openai import request as openai_request
 from tests.caller import chat, request_bytes
 from tests.faults.doors import TEXT, over, refused
 from tests.gateway import Running, config

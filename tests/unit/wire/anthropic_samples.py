@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from homeport.vocabulary import MESSAGES, Ask, Caller, Surface
-from homeport.wire.anthropic_request import read
+from homeport.wire.anthropic.request import read
 
 STYLES = ("anthropic", "llamacpp", "vllm", "ollama")
 Block = dict[str, Any]

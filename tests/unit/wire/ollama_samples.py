@@ -11,9 +11,9 @@ from typing import Any
 
 from homeport.testing.replay import Row, read_rows
 from homeport.vocabulary import EMBED, GENERATE, OLD_EMBED, OLLAMA_CHAT, Ask, Caller, Surface
-from homeport.wire import ollama_request
 from homeport.wire.normal import Answer, gather
-from homeport.wire.ollama_stream import Assembly, Reader, Stream
+from homeport.wire.ollama import request as ollama_request
+from homeport.wire.ollama.stream import Assembly, Reader, Stream
 
 RECORDED = Path(__file__).parents[2] / "fixtures" / "ollama.jsonl"  # distilled from captures of Ollama 0.32.15
 TOOL = {"type": "function", "function": {"name": "get_weather", "description": "Weather of a city.", "parameters": {"type": "object", "properties": {}}}}

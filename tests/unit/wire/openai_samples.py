@@ -9,10 +9,11 @@ from homeport.testing.script import Answer
 from homeport.testing.shapes import STYLES, StyleName, Told
 from homeport.testing.telling import stream
 from homeport.vocabulary import CHAT, COMPLETIONS, RESPONSES, Ask, Caller, Surface
-from homeport.wire import openai_request, responses_request
 from homeport.wire.normal import Answer as Gathered
 from homeport.wire.normal import Piece, gather
-from homeport.wire.openai_normal import Reader
+from homeport.wire.openai import request as openai_request
+from homeport.wire.openai.pieces import Reader
+from homeport.wire.responses import request as responses_request
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 

@@ -1,0 +1,115 @@
+"""What the client scripts share: where to ask, what is said there, and how to tell what was seen.
+
+A script is started with one JSON argument, the list of targets, and prints one JSON line for each cell it tried:
+`{"target", "cell", "seen"}`. A cell that holds begins with ✓, one that does not with ✗, one that the client cannot do with —.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+TALE = "The quick brown fox jumps over the lazy dog, and nobody minds."
+PERSON = {"name": "Ada", "age": 36}
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+TEXTS = ["a house by the sea", "12345"]
+CUTS = ("close", "end", "error")  # how a stream breaks: the connection closes; the body ends as if all were said; an error is told
+FAULTS = ("absent", "refuse", "fail")  # no such model; a request the backend calls malformed; a backend that fails
+CELL_S = 40.0  # how long a cell may take
+GONE_S = 1.0  # how long the backend may go on after its caller has left
+
+
+@dataclass
+class Target:
+    """One place to ask. `watch` is the scripted backend behind it, where there is one."""
+
+    name: str
+    url: str
+    key: str
+    model: str
+    cells: list[str]
+    watch: str | None = None
+
+    @property
+    def v1(self) -> str:
+        """The base URL of OpenAI's clients."""
+        return f"{self.url}/v1"
+
+    def fault(self, kind: str) -> tuple[str, str]:
+        """The model to ask and what to say, so that a request fails in this way."""
+        return ("absent" if kind == "absent" else self.model), f"hello [{kind}]"
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests the scripted backend answers now."""
+        with urllib.request.urlopen(f"{self.watch}/scripted", timeout=5) as page:
+            return int(json.load(page)["in_flight"]) - 1  # this one
+
+    def gone(self) -> None:
+        """Fails where the backend still answers someone a second from now."""
+        deadline = time.monotonic() + GONE_S
+        while self.in_flight > 0:
+            assert time.monotonic() < deadline, f"the backend still answered {GONE_S:g} s after the client had left"
+            time.sleep(0.02)
+
+
+class Absent(Exception):
+    """The client has nothing of the kind; the message is the reason."""
+
+
+Cell = Callable[[Target], str | None]
+
+
+def happened(call: Callable[[], object]) -> BaseException | None:
+    """What a call raised, whatever it is."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(call).exception()
+
+
+def raised(calls: dict[str, Callable[[], object]]) -> str:
+    """The names of the exceptions that calls end in. Fails where one ends in none, with all that was seen."""
+    names = {kind: type(error).__name__ if (error := happened(call)) else "" for kind, call in calls.items()}
+    silent = [kind for kind, name in names.items() if not name]
+    told = ", ".join(dict.fromkeys(f"`{name}`" for name in names.values() if name))
+    assert not silent, f"no exception ({', '.join(silent)}){'; else ' + told if told else ''}"
+    return told
+
+
+def main(cells: dict[str, Cell]) -> None:
+    """Try the cells of every target and tell what was seen; then leave, whatever still hangs."""
+    for given in json.loads(sys.argv[1]):
+        target = Target(**given)
+        for name in target.cells:
+            print(json.dumps({"target": target.name, "cell": name, "seen": _seen(cells[name], target)}), flush=True)
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _seen(cell: Cell, target: Target) -> str:
+    thread = ThreadPoolExecutor(1)
+    future = thread.submit(cell, target)
+    thread.shutdown(wait=False)
+    error = None
+    try:
+        error = future.exception(CELL_S)
+    except TimeoutError:
+        return f"✗ nothing happened in {CELL_S:g} s"
+    if error is None:
+        return f"✓ {future.result() or ''}".strip()
+    if isinstance(error, Absent):
+        return f"— {error}"
+    said = " ".join(str(error).split())[:300]
+    return f"✗ {said}" if isinstance(error, AssertionError) and said else f"✗ {type(error).__name__}: {said}"
