@@ -50,7 +50,7 @@ def play(seen: Seen) -> Behaviour:
         return Answer(text=ADA) if b'"age"' in seen.body else Refuse(status=400, message="no schema came with it")
     if b"[tool]" in seen.body and b"rain" not in seen.body:
         return Answer(tool_calls=(ToolCall("weather", '{"city": "Oslo"}'),))
-    return Answer(text=TALE, delay_s=0.002)
+    return Answer(text=TALE, delay_s=0.005)
 
 
 class Stage:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from homeport.errors import BrokeMidStream
 from homeport.testing.replay import Row
 from homeport.vocabulary import MESSAGES, OLLAMA_CHAT, Ask, Surface
-from homeport.wire.bridge import BRIDGES, Bridge
+from homeport.wire.bridge import BRIDGES
+from homeport.wire.crossing import Bridge
 from homeport.wire.dialects import HEARD, SPOKEN
 from homeport.wire.normal import Answer, gather
 from tests.captures import captured, dialect_of, one_answer, recorded, said, streams, surface_of

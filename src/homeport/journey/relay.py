@@ -8,7 +8,8 @@ from homeport.errors import BrokeMidStream
 from homeport.journey.tally import Account, ms, rate
 from homeport.ports import Out, Upstream
 from homeport.vocabulary import NOTHING, Ask, Reply, Usage
-from homeport.wire.bridge import BRIDGES, Bridge
+from homeport.wire.bridge import BRIDGES
+from homeport.wire.crossing import Bridge
 
 _JSON = "application/json"
 _ERROR_BYTES = 64 * 1024  # of a refusal's body that are read

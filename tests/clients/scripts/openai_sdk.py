@@ -36,8 +36,7 @@ def chat(target: Target) -> None:
 def stream(target: Target) -> None:
     with dial(target).chat.completions.create(model=target.model, messages=said(), stream=True) as events:
         pieces = [event.choices[0].delta.content or "" for event in events if event.choices]
-    assert "".join(pieces) == TALE
-    assert len([piece for piece in pieces if piece]) > 5
+    target.flowed(pieces)
 
 
 def tools(target: Target) -> None:

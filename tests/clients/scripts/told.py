@@ -58,6 +58,11 @@ class Target:
         with urllib.request.urlopen(f"{self.watch}/scripted", timeout=5) as page:
             return int(json.load(page)["in_flight"]) - 1  # this one
 
+    def flowed(self, pieces: list[str]) -> None:
+        """Fails unless the pieces are the tale, and came one by one where the backend takes its time over each."""
+        assert "".join(pieces) == TALE
+        assert self.watch is None or len([piece for piece in pieces if piece]) > 5, f"{len(pieces)} pieces of a stream of 13"
+
     def gone(self) -> None:
         """Fails where the backend still answers someone a second from now."""
         deadline = time.monotonic() + GONE_S
@@ -81,11 +86,19 @@ def happened(call: Callable[[], object]) -> BaseException | None:
 
 def raised(calls: dict[str, Callable[[], object]]) -> str:
     """The names of the exceptions that calls end in. Fails where one ends in none, with all that was seen."""
-    names = {kind: type(error).__name__ if (error := happened(call)) else "" for kind, call in calls.items()}
-    silent = [kind for kind, name in names.items() if not name]
-    told = ", ".join(dict.fromkeys(f"`{name}`" for name in names.values() if name))
+    seen = {kind: _named(happened(call)) for kind, call in calls.items()}
+    silent = [kind for kind, name in seen.items() if not name]
+    told = ", ".join(dict.fromkeys(name for name in seen.values() if name))
     assert not silent, f"no exception ({', '.join(silent)}){'; else ' + told if told else ''}"
     return told
+
+
+def _named(error: BaseException | None) -> str:
+    """An exception's class, and the HTTP status it tells."""
+    if error is None:
+        return ""
+    status = getattr(error, "status_code", None)
+    return f"`{type(error).__name__}`{f' {status}' if isinstance(status, int) and status > 0 else ''}"
 
 
 def main(cells: dict[str, Cell]) -> None:

@@ -1,0 +1,159 @@
+"""Backends of each dialect that fail, under callers of each: unnoticed before the first content, an error and an aborted connection after it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from homeport.testing.loopback import bound
+from homeport.vocabulary import Surface
+from homeport.wire.dialects import HEARD, SPOKEN
+from tests.caller import Heard, asked
+from tests.dialects import DIALECT, TALKING, Told, body, error_kind, told
+from tests.faults.engines import Engine, Goes, How
+from tests.gateway import Running, config, soon
+
+FIRST, SECOND = "first says alpha beta gamma", "second says one two three"
+NEXT = {"openai": "anthropic", "anthropic": "ollama", "ollama": "openai"}  # the dialect of the route after the first
+EARLY: dict[str, Goes] = {
+    "killed": Goes(text=FIRST, at=-1, how="close"),
+    "reset": Goes(text=FIRST, at=-1, how="reset"),
+    "status 500": Goes(text=FIRST, status=500),
+    "status 429": Goes(text=FIRST, status=429),
+    "status 529": Goes(text=FIRST, status=529),
+    "status 500, no JSON": Goes(text=FIRST, status=500, body=b"<h1>oops</h1>"),
+    "closed early": Goes(text=FIRST, at=0, how="close"),
+    "reset early": Goes(text=FIRST, at=0, how="reset"),
+    "ended early": Goes(text=FIRST, at=0, how="end"),
+    "an error early": Goes(text=FIRST, at=0, how="error"),
+    "an error and the end early": Goes(text=FIRST, at=0, how="error and done"),
+    "no JSON early": Goes(text=FIRST, at=0, how="garbage"),
+    "stalled": Goes(text=FIRST, at=0, how="stall"),
+}
+LATE: dict[str, How] = {how: how for how in ("close", "reset", "half", "end", "error", "error and done", "garbage", "stall")}
+
+
+class House:
+    """One gateway with a first and a second backend of each dialect, and addresses where nobody listens."""
+
+    def __init__(self, gateway: Running, first: dict[str, Engine], second: dict[str, Engine]) -> None:
+        self.gateway = gateway
+        self.first = first
+        self.second = second
+        self.settled = 0
+
+    def ask(self, surface: Surface, model: str, *, stream: bool) -> tuple[Heard, dict[str, object]]:
+        """One request, and its receipt."""
+        heard = asked(self.gateway.url, body(surface, stream=stream, model=model), path=surface.value)
+        self.settled += 1
+        assert soon(lambda: len(self.gateway.journal.receipts) >= self.settled)
+        receipts = self.gateway.journal.receipts
+        assert len(receipts) == self.settled
+        return heard, receipts[-1]
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with ExitStack() as stack:
+        first = {dialect: stack.enter_context(Engine(dialect)) for dialect in SPOKEN}
+        second = {dialect: stack.enter_context(Engine(dialect, Goes(text=SECOND))) for dialect in SPOKEN}
+        holder = stack.enter_context(bound())
+        backends, models = {}, {}
+        for dialect in SPOKEN:
+            kind = {"kind": dialect, "first_token_timeout_s": 0.3, "idle_timeout_s": 0.3}
+            backends[f"first-{dialect}"] = {**kind, "url": first[dialect].url}
+            backends[f"plain-{dialect}"] = {**kind, "url": first[dialect].url, "assemble": False}
+            backends[f"gone-{dialect}"] = {**kind, "url": f"http://127.0.0.1:{holder.getsockname()[1]}"}
+            backends[f"second-{dialect}"] = {"kind": dialect, "url": second[dialect].url}
+        for which, dialect in itertools.product(("first", "plain", "gone"), SPOKEN):
+            there = {"backend": f"second-{NEXT[dialect]}", "model": "m"}
+            models[f"{which}-{dialect}"] = {"routes": [{"backend": f"{which}-{dialect}", "model": "m"}, there]}
+            models[f"only-{which}-{dialect}"] = {"routes": [{"backend": f"{which}-{dialect}", "model": "m"}]}
+        with Running(config(tmp_path_factory.mktemp("house"), backends, models=models)) as gateway:
+            yield House(gateway, first, second)
+
+
+def tries(receipt: dict[str, object]) -> list[tuple[str, str]]:
+    attempts = receipt["attempts"]
+    assert isinstance(attempts, list)
+    assert all(attempt["reason"] for attempt in attempts if attempt["outcome"] != "ok")
+    return [(attempt["backend"], attempt["outcome"]) for attempt in attempts]
+
+
+def unnoticed(surface: Surface, heard: Heard, receipt: dict[str, object], first: str, second: str, *, stream: bool) -> None:
+    """The second backend's answer, whole and alone; and both attempts in the receipt."""
+    assert (heard.status, heard.end) == (200, "complete"), heard.body
+    assert told(surface, heard.body, stream=stream) == Told(SECOND, finish="stop", usage=(3, 4), ended=True)
+    assert heard.headers["x-homeport-backend"] == second
+    (one, outcome), two = tries(receipt)
+    assert (one, two) == (first, (second, "ok"))
+    assert outcome in ("unreachable", "refused", "broke", "stalled")
+    assert (receipt["outcome"], receipt["backend"], receipt["dialect"]) == ("ok", second, DIALECT[surface])
+    assert (receipt["prompt_tokens"], receipt["completion_tokens"]) == (3, 4)
+
+
+@pytest.mark.parametrize("name", [*EARLY, "refused"])
+@pytest.mark.parametrize("dialect", SPOKEN)
+def test_before_the_first_content(house: House, dialect: str, name: str) -> None:
+    """For each surface, streamed and whole, assembled from a stream or not."""
+    house.first[dialect].goes = EARLY.get(name, Goes(text=FIRST))
+    for surface, (which, stream) in itertools.product(TALKING, [("first", True), ("first", False), ("plain", False)]):
+        first = f"{'gone' if name == 'refused' else which}-{dialect}"
+        if which == "plain" and (name in ("refused", "stalled") or surface is not TALKING[len(name) % len(TALKING)]):
+            continue
+        heard, receipt = house.ask(surface, first, stream=stream)
+        unnoticed(surface, heard, receipt, first, f"second-{NEXT[dialect]}", stream=stream)
+    assert house.gateway.idle()
+
+
+@pytest.mark.parametrize("how", LATE)
+@pytest.mark.parametrize("dialect", SPOKEN)
+def test_after_content(house: House, dialect: str, how: str) -> None:
+    """A stream is cut, and says so; a whole reply is the second backend's."""
+    for number, surface in enumerate(TALKING):
+        at = (1, 3, 5)[number % 3]
+        goes = house.first[dialect].goes = Goes(text=FIRST, at=at, how=LATE[how])
+        asks = len(house.second[NEXT[dialect]].asks)
+        heard, receipt = house.ask(surface, f"first-{dialect}", stream=True)
+        cut(surface, heard, "".join(goes.tokens[:at]))
+        assert receipt["outcome"] == "cut"
+        ((backend, outcome),) = tries(receipt)
+        assert (backend, outcome in ("broke", "stalled")) == (f"first-{dialect}", True)
+        assert len(house.second[NEXT[dialect]].asks) == asks
+        heard, receipt = house.ask(surface, f"first-{dialect}", stream=False)
+        unnoticed(surface, heard, receipt, f"first-{dialect}", f"second-{NEXT[dialect]}", stream=False)
+    assert house.gateway.idle()
+
+
+def cut(surface: Surface, heard: Heard, text: str) -> None:
+    """What was said before, the dialect's error, and an end that no HTTP client takes for proper."""
+    assert heard.status == 200
+    assert heard.end in ("aborted", "reset")
+    found = told(surface, heard.body, stream=True)
+    assert found.text == text
+    assert len(found.errors) == 1
+    assert not found.ended
+    assert found.finish is None
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("surface", TALKING, ids=str)
+@pytest.mark.parametrize("dialect", SPOKEN)
+def test_nobody_left(house: House, dialect: str, surface: Surface, stream: bool) -> None:
+    """The caller's own envelope, whatever the backend's was, and nothing of what the backend said."""
+    for name in ("killed", "status 500", "an error early"):
+        house.first[dialect].goes = EARLY[name]
+        heard, receipt = house.ask(surface, f"only-first-{dialect}", stream=stream)
+        assert (heard.status, heard.end, receipt["outcome"]) == (503, "complete", "failed")
+        assert error_kind(surface, heard.body)
+        assert "retry-after" in heard.headers
+        assert b"went wrong" not in heard.body
+        assert "went wrong" not in str(receipt)
+
+
+def test_each_dialect_is_tried() -> None:
+    assert {DIALECT[surface] for surface in TALKING} == set(HEARD)
+    assert set(NEXT) == set(NEXT.values()) == set(SPOKEN)
