@@ -109,7 +109,7 @@ class Engine(HttpLoopback):
             exchange.close()
             return
         last = {"error": ERRORS[self.dialect], "error and done": ERRORS[self.dialect] + closing, "garbage": GARBAGE[self.dialect] + closing}.get(goes.how, b"")
-        await exchange.send((chunk(last) if last else b"") + b"0\r\n\r\n")
+        await exchange.send(chunk(last) + b"0\r\n\r\n")
 
     async def _document(self, exchange: Exchange, status: int, body: bytes) -> None:
         await exchange.send(head(exchange.seen, status, [("content-type", "application/json")], len(body)) + body)
@@ -121,8 +121,8 @@ def streams(dialect: str, fields: Any) -> bool:
 
 
 def chunk(data: bytes) -> bytes:
-    """Bytes as one chunk of HTTP."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
+    """Bytes as one chunk of HTTP; an empty one would end the body."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
 def events(dialect: str, path: str, goes: Goes) -> tuple[bytes, list[bytes], bytes]:
