@@ -179,8 +179,11 @@ def _response_events(said: bytes) -> Told:
         event = json.loads(data)
         assert event["type"] == name
         assert last is None, f"{name} follows the terminal event"
-        if name in ("error", "response.failed"):
-            found.errors.append(event.get("code") or event["response"]["error"]["code"])
+        if name == "response.failed":  # some clients heed this, others the next
+            found.errors.append(event["response"]["error"]["code"])
+            continue
+        if name == "error":
+            assert found.errors == [event["code"]]
             continue
         assert event["sequence_number"] == number
         if name in ("response.completed", "response.incomplete"):

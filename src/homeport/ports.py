@@ -50,8 +50,8 @@ class Upstream(Protocol):
     status: int
     headers: dict[bytes, bytes]  # lower-case names; those Homeport reads
 
-    async def head(self) -> None:
-        """Wait for the status and the headers. Raises BackendError."""
+    async def head(self) -> bytes | None:
+        """Wait for the status and the headers. The body, where all of it is there with them, else None. Raises BackendError."""
 
     async def pump(self, take: Callable[[bytes], bool]) -> bool:
         """Hand what comes to `take` as it comes: False at the proper end, True once `take` returned True.

@@ -89,7 +89,7 @@ class Engine(HttpLoopback):
         if goes.at is None:
             await self._document(exchange, 200, body)
         elif goes.how in ("error", "error and done", "end"):
-            await self._document(exchange, 200 if goes.how == "end" else 500, b"{}" if goes.how == "end" else refusal(self.dialect, 500))
+            await self._document(exchange, 200 if goes.how == "end" else 500, b"[]" if goes.how == "end" else refusal(self.dialect, 500))
         elif goes.how == "garbage":
             await self._document(exchange, 200, GARBAGE[self.dialect])
         else:

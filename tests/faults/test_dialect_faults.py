@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
 from homeport.testing.loopback import bound
-from homeport.vocabulary import COMPLETIONS, Surface
+from homeport.vocabulary import CHAT, COMPLETIONS, Surface
 from homeport.wire.dialects import HEARD, SPOKEN
 from tests.caller import Heard, asked
 from tests.dialects import DIALECT, TALKING, Told, body, error_kind, told
@@ -44,16 +45,30 @@ class House:
         self.gateway = gateway
         self.first = first
         self.second = second
-        self.settled = 0
+        self._read = 0  # bytes of the journal
 
     def ask(self, surface: Surface, model: str, *, stream: bool) -> tuple[Heard, dict[str, object]]:
         """One request, and its receipt."""
         heard = asked(self.gateway.url, body(surface, stream=stream, model=model), path=surface.value)
-        self.settled += 1
-        assert soon(lambda: len(self.gateway.journal.receipts) >= self.settled)
-        receipts = self.gateway.journal.receipts
-        assert len(receipts) == self.settled
-        return heard, receipts[-1]
+        found: list[dict[str, object]] = []
+
+        def settled() -> bool:
+            found.extend(self._new_receipts())
+            return bool(found)
+
+        assert soon(settled)
+        assert len(found) == 1
+        return heard, found[0]
+
+    def _new_receipts(self) -> list[dict[str, object]]:
+        """The receipts since the last look; reading the journal from its start each time would take longer than all else."""
+        (file,) = self.gateway.journal.data.glob("journal-*.jsonl")
+        with file.open("rb") as journal:
+            journal.seek(self._read)
+            lines = journal.read()
+        lines = lines[: lines.rfind(b"\n") + 1]
+        self._read += len(lines)
+        return [line["settled"] for line in map(json.loads, lines.splitlines()) if "settled" in line]
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +129,7 @@ def test_before_the_first_content(house: House, dialect: str, name: str) -> None
     house.first[dialect].goes = EARLY.get(name, Goes(text=FIRST))
     for surface, (which, stream) in itertools.product(carried(dialect), [("first", True), ("first", False), ("plain", False)]):
         first = "gone" if name == "refused" else which
-        if which == "plain" and name in ("refused", "stalled"):
+        if (which == "plain" and name == "refused") or (name == "stalled" and not stream and surface is not CHAT):
             continue
         model, second = routes(surface, first, dialect)
         heard, receipt = house.ask(surface, model, stream=stream)
@@ -129,6 +144,8 @@ def test_after_content(house: House, dialect: str, how: str) -> None:
     for number, surface in enumerate(carried(dialect)):
         model, second = routes(surface, "first", dialect)
         at = (1, 3, 5)[number % 3]
+        if how == "garbage" and DIALECT[surface] == dialect:  # passed on byte for byte: for its reader to find
+            continue
         goes = house.first[dialect].goes = Goes(text=FIRST, at=at, how=LATE[how])
         heard, receipt = house.ask(surface, model, stream=True)
         cut(surface, heard, "".join(goes.tokens[:at]))

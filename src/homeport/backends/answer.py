@@ -120,12 +120,13 @@ class Answer(Signal):
             self._open()
         deadlines.add(self)
 
-    async def head(self) -> None:
-        """Wait for the status and the headers. Raises BackendError."""
+    async def head(self) -> bytes | None:
+        """Wait for the status and the headers. The body, where all of it is there with them, else None. Raises BackendError."""
         while not self.headed:
             if self.error is not None:
                 raise self.error
             await self
+        return self._parts[0] if self.ended and len(self._parts) == 1 else None
 
     async def pump(self, take: Take) -> bool:
         """Hand what comes to `take`, straight from the socket's callback: False at the proper end, True once `take` returned True.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from homeport.errors import BrokeMidStream
-from homeport.journey.tally import Account, ms, rate
+from homeport.journey.tally import Account
 from homeport.ports import Out, Upstream
 from homeport.vocabulary import NOTHING, Ask, Reply, Usage
 from homeport.wire.bridge import BRIDGES
@@ -27,8 +27,8 @@ class Relay:
 
         Raises BackendError: before content reached the caller the next route may be tried; after that the answer is cut.
         """
-        bridge = _bridge(ask, account)
-        await upstream.head()
+        bridge = BRIDGES[account.dialect][ask.surface]
+        body = await upstream.head()
         if upstream.status != 200:
             refusal = await _some(upstream)
             instead = bridge.instead(upstream.status, ask)
@@ -37,7 +37,7 @@ class Relay:
             return Reply(200, _JSON, instead, NOTHING, None, False, 0.0)
         content_type = upstream.headers.get(b"content-type", b"").decode("latin-1")
         if not content_type.startswith(bridge.stream_type):
-            body, usage, finish, empty = bridge.whole(await upstream.whole(), ask, int(account.ts))
+            body, usage, finish, empty = bridge.whole(await upstream.whole() if body is None else body, ask, int(account.ts))
             return Reply(200, content_type, body, usage, finish, empty, account.generation_s())
         if ask.stream:
             return await self._stream(upstream, bridge, ask, out, account)
@@ -50,15 +50,14 @@ class Relay:
             return
         usage = reply.usage
         if ask.stream:
-            bridge = _bridge(ask, account)
+            bridge = BRIDGES[account.dialect][ask.surface]
             events = bridge.unfold(body, ask, int(account.ts), account.figures(usage, reply.generation_s))
             account.settle("ok", reply)
             out.begin(200, (self._head(account) + _STREAM % bridge.out_type).encode("latin-1", "replace"))
             out.end(events)
             return
-        account.settle("ok", reply)
-        spent, tokens = reply.generation_s, usage.completion
-        figures = f"x-tok-per-s: {rate(tokens, spent)}\r\nx-gen-time: {ms(spent) / 1000:.5g}\r\nx-tokens: {tokens}\r\n"
+        speed = account.settle("ok", reply)
+        figures = f"x-tok-per-s: {speed}\r\nx-gen-time: {reply.generation_s:.5g}\r\nx-tokens: {usage.completion}\r\n"
         head = f"{self._head(account)}{figures}content-type: {reply.content_type}\r\n"
         out.whole(200, head.encode("latin-1", "replace"), body)
 
@@ -129,12 +128,6 @@ class Relay:
             head = "".join(f"{field}: {_clean(value)}\r\n" for field, value in lines)
             self._heads[backend.name, route.model] = head
         return f"{head}x-homeport-attempts: {account.tries}\r\nx-request-id: {account.ask.id}\r\n"
-
-
-def _bridge(ask: Ask, account: Account) -> Bridge:
-    """From the dialect of the backend under way to the caller's."""
-    assert account.backend is not None
-    return BRIDGES[account.backend.dialect][ask.surface]
 
 
 async def _some(upstream: Upstream) -> bytes:

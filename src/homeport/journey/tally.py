@@ -8,7 +8,7 @@ from types import TracebackType
 from homeport.errors import CallerError, ClientLeft, Unauthenticated, Uncarried
 from homeport.ports import Backend, Store
 from homeport.rules import pricing
-from homeport.vocabulary import NOTHING, Ask, Attempt, Caller, Receipt, Reply, Route, Usage
+from homeport.vocabulary import NOTHING, Ask, Attempt, Receipt, Reply, Route, Usage
 
 AT_ONCE_S = 0.001  # an answer that came within this was read at once: its speed is not the engine's
 
@@ -25,6 +25,7 @@ class Account:
         "backend",
         "caller",
         "committed",
+        "dialect",
         "first_token_at",
         "queue_s",
         "route",
@@ -43,9 +44,10 @@ class Account:
         self.tries = 0
         self.settled = False
         self.committed = False  # content has reached the caller
-        self.caller: Caller | None = None
+        self.caller = ask.caller
         self.route: Route | None = None
         self.backend: Backend | None = None
+        self.dialect = ask.dialect  # of the backend under way, once there is one
         self.attempts: list[Attempt] = []
         self.usage = NOTHING
         self.first_token_at: float | None = None
@@ -66,12 +68,13 @@ class Account:
         """About to be dispatched: on record before the first byte goes to a backend."""
         if not self._started:
             self._started = True
-            self._tally.store.started(self.ask, self.ts, self.caller.key if self.caller is not None else None)
+            self._tally.store.started(self.ask, self.ts, self.caller.key)
 
     def begin(self, route: Route, backend: Backend) -> None:
         """An attempt at a backend begins."""
         self.route = route
         self.backend = backend
+        self.dialect = backend.dialect
         self.first_token_at = None
         self.tries += 1
         self._begun = time.perf_counter()
@@ -112,8 +115,8 @@ class Account:
             "first_token_ms": ms(first - self.ask.arrived) if first is not None else None,
         }
 
-    def settle(self, outcome: str, reply: Reply | None = None) -> None:
-        """Write the Receipt; called before the last byte goes out, or when it never will."""
+    def settle(self, outcome: str, reply: Reply | None = None) -> float:
+        """Write the Receipt; called before the last byte goes out, or when it never will. Tokens per second."""
         self.settled = True
         ask, route, first = self.ask, self.route, self.first_token_at
         now = time.perf_counter()
@@ -127,11 +130,12 @@ class Account:
         backend = self.backend
         location = backend.location if backend is not None else None
         arrived, tokens = ask.arrived, usage.completion
+        speed = rate(tokens, generation_s)
         self._tally.settled(
             Receipt(
                 ask.id,
                 self.ts,
-                self.caller.key if self.caller is not None else None,
+                self.caller.key,
                 ask.app,
                 None,
                 ask.dialect,
@@ -151,13 +155,14 @@ class Account:
                 ms(self.queue_s) if self.queue_s else 0.0,
                 ms(first - arrived) if first is not None else None,
                 int((now - arrived) * 100_000) / 100,  # ms(), in place
-                rate(tokens, generation_s),
+                speed,
                 pricing.cost_usd(location),
                 None,
                 None,
                 [],
             )
         )
+        return speed
 
 
 def ms(seconds: float) -> float:
