@@ -139,6 +139,38 @@ class Receipt(Struct, frozen=True, gc=False):
     checks: list[str]
 
 
+class Weights(Struct, frozen=True, gc=False):
+    """The file of a model, as its backend describes it; empty where it does not."""
+
+    form: str = ""  # "gguf" …
+    family: str = ""  # "llama" …
+    parameters: str = ""  # "7.6B"
+    quantization: str = ""  # "Q4_K_M"
+    size: int = 0  # bytes
+    digest: str = ""  # hexadecimal SHA-256
+    modified: str = ""  # RFC 3339
+
+
+class Card(Struct, frozen=True, gc=False):
+    """What is known of one model at one backend, learnt without a generation; None, or nothing said, where it was not told."""
+
+    engine: str | None = None  # "ollama" "llama.cpp" "vllm" "anthropic"
+    version: str | None = None  # of the engine
+    context: int | None = None  # tokens that a prompt and its answer may have, as it is loaded now
+    trained: int | None = None  # … as it was made for
+    max_tokens: int | None = None  # more than that may not be asked for
+    capabilities: dict[str, bool] = {}  # Ollama's words: completion tools thinking vision insert embedding
+    format: str = "unknown"  # "yes": JSON holds, with thinking and without; "schema": that of a schema does, bare "json" not; "no"
+    cuts: bool = False  # it cuts a prompt that is too long, and says nothing
+    weights: Weights = Weights()
+
+    @property
+    def lacks(self) -> frozenset[str]:
+        """What it is known not to do: capabilities, and "format"."""
+        missing = [name for name, has in self.capabilities.items() if not has]
+        return frozenset([*missing, "format"] if self.format == "no" else missing)
+
+
 class Standing(Struct, frozen=True, gc=False):
     """One backend as `choose` and `/status` see it at one moment."""
 

@@ -18,7 +18,7 @@ from homeport.errors import CallerError, ClientLeft, HomeportError, Malformed, T
 from homeport.front.exchange import STATUS, Exchange
 from homeport.front.framing import bare_lf, is_plain, refusal, without_upgrade
 from homeport.front.gateway import Gateway
-from homeport.front.routes import BY_URL, MODEL_ROUTES
+from homeport.front.routes import BY_URL
 from homeport.rules.admission import ANYONE
 from homeport.runner import Runner
 from homeport.vocabulary import Request, Surface
@@ -31,7 +31,7 @@ KEEP_ALIVE_S = 75.0  # an idle connection is kept this long
 FLUSH_S = 30.0  # a caller that takes nothing of an answer for this long is cut off
 WRITE_HIGH_WATER = 128 * 1024  # bytes not yet taken by the caller at which the journey waits
 
-_POSTS = tuple(f"POST {path} HTTP/1.".encode() for path in MODEL_ROUTES)
+_POSTS = tuple(b"POST " + url + b" HTTP/1." for url in BY_URL)
 _HEALTH = b"GET /health HTTP/1."
 _HEALTHY = b'{"status":"ok"}'
 

@@ -6,7 +6,8 @@ from homeport.vocabulary import Surface
 from homeport.wire.bridge import SURFACES
 
 MODEL_ROUTES: dict[str, tuple[str, Surface]] = {surface.value: (dialect, surface) for dialect, surfaces in SURFACES.items() for surface in surfaces}
-BY_URL = {path.encode(): route for path, route in MODEL_ROUTES.items()}
+ALSO = {f"{path}?beta=true": path for path in ("/v1/messages", "/v1/messages/count_tokens")}  # as Claude Code writes them
+BY_URL = {url.encode(): MODEL_ROUTES[path] for url, path in ({path: path for path in MODEL_ROUTES} | ALSO).items()}
 READ_HEADERS = frozenset(
     name.encode()
     for name in ["authorization", "x-api-key", "user-agent", "traceparent", "host", "origin", "expect", "content-length", "anthropic-version", "anthropic-beta"]
