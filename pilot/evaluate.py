@@ -12,12 +12,13 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import xllamacpp
 
 import corpus
 import export
 import grammar
-import train
+import measure
 
 HERE = Path(__file__).parent
 _CITY = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}, "required": ["city", "days"]}
@@ -146,9 +147,9 @@ def speed(engine: Engine) -> str:
 def main(path: Path, show: bool) -> None:
     """Print the table for the GGUF at `path`."""
     weights, shape, tokenizer = export.read(path)
-    held = float(train.measured(weights, *train.held_rows(tokenizer, 256), shape))
+    table = measure.exact(weights, [*measure.own(), *measure.hand()], tokenizer, shape, jnp.float32)
     engine, known = Engine(path), frozenset(corpus.vocabulary())
-    rows = {"held-out phrasings, perplexity a token": f"{math.exp(held):.2f} ({held:.3f} nats)"}
+    rows = {f"{group}, whole answer exact, no grammar": interval(hits, cases) for group, (hits, cases, _, _) in table.items()}
     names = ("non-empty, 90 % known words", "ended by itself", "repeats itself", "holds a fitting sign")
     for label, more in (("greedy", {"temperature": 0}), ("default sampling", {})):
         for name, value in zip(names, spoken(engine, known, show, **more), strict=True):
@@ -161,4 +162,4 @@ def main(path: Path, show: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1] != "--show" else export.TARGET, "--show" in sys.argv)
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1] != "--show" else export.SHIPPED / "pilot.gguf", "--show" in sys.argv)

@@ -89,15 +89,18 @@ def states(weights: Weights, tokens: jax.Array, shape: Shape, segments: jax.Arra
     mask = jnp.where(seen, 0.0, -1e9).astype(jnp.float32)[:, None]
     heads = (batch, time, shape.heads, shape.head)
 
+    @jax.checkpoint  # made again on the way back: the scores of long rows would fill the memory
+    def attended(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+        scores = jnp.einsum("bthc,bshc->bhts", q, k, preferred_element_type=jnp.float32) * shape.head**-0.5 + mask
+        return jnp.einsum("bhts,bshc->bthc", jax.nn.softmax(scores, axis=-1).astype(kind), v)
+
     def layer(x: jax.Array, held: Weights) -> tuple[jax.Array, None]:
         part = {name: value if "norm" in name else value.astype(kind) for name, value in held.items()}
         h = _normed(x, part["attention_norm"], shape.epsilon)
         q = _rotated((h @ part["q"].T).reshape(heads), cos, sin)
         k = _rotated((h @ part["k"].T).reshape(heads), cos, sin)
         v = (h @ part["v"].T).reshape(heads)
-        scores = jnp.einsum("bthc,bshc->bhts", q, k, preferred_element_type=jnp.float32) * shape.head**-0.5 + mask
-        mixed = jnp.einsum("bhts,bshc->bthc", jax.nn.softmax(scores, axis=-1).astype(kind), v).reshape(batch, time, shape.width)
-        x = x + mixed @ part["o"].T
+        x = x + attended(q, k, v).reshape(batch, time, shape.width) @ part["o"].T
         h = _normed(x, part["ffn_norm"], shape.epsilon)
         return x + (jax.nn.silu(h @ part["gate"].T) * (h @ part["up"].T)) @ part["down"].T, None
 

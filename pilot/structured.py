@@ -317,40 +317,11 @@ def extracted(rng: random.Random) -> tuple[str, str, str]:
     return asked[:1].upper() + asked[1:] + text[:1].upper() + text[1:] + rng.choice((".", "")), _packed(made), "rest" if not asked else "all"
 
 
-_OPENERS = {
-    "question": ("what", "where", "when", "who", "why", "how", "which", "is", "are", "do", "does", "can"),
-    "request": ("write", "tell", "give", "make", "please", "list", "name", "say", "count", "explain", "send", "set", "book", "cancel"),
-}
-_CROSS = ("refund", "money back", "broken", "complain", "unacceptable", "terrible", "wrong", "disappointed", "late", "missing", "useless", "stupid")
-
-
-def labelled(rng: random.Random, exchange: Callable[[random.Random], Exchange]) -> tuple[str, str, str]:
-    """What kind of message it is, by simple signs."""
-    asked, _ = exchange(rng)
-    text = asked.lower().strip()
-    first = WORD.findall(text)[:1]
-    kind = "complaint" if any(sign in text for sign in _CROSS) else next((name for name, openers in _OPENERS.items() if first and first[0] in openers), "other")
-    head = rng.choice(
-        (
-            "Classify this message as question, request, complaint or other: ",
-            "What kind of message is this? ",
-            "Intent of: ",
-            "Is this a question, a request, a complaint or something else? ",
-            "",
-        )
-    )
-    key = rng.choice(("label", "intent", "category", "kind", "class"))
-    made = _packed(kind) if rng.random() < 0.25 else _packed({key: kind})
-    return head + asked, made, "rest"
-
-
 def exchange(rng: random.Random, plain: Callable[[random.Random], Exchange]) -> tuple[str, str, str]:
     """One question with a JSON answer: (asked, JSON, "all" or "rest")."""
     style = rng.random()
     if style < 0.28:
         return asked_for(rng)
-    if style < 0.68:
+    if style < 0.8:
         return forced(rng, plain)
-    if style < 0.85:
-        return extracted(rng)
-    return labelled(rng, plain)
+    return extracted(rng)

@@ -8,8 +8,10 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,6 @@ class Machine:
     gpu: bool
     tokens: int  # in a step
     workers: int  # processes that make shards, beside this one
-    reuse: int  # how often a shard is shown
 
     @property
     def kind(self) -> Any:
@@ -61,7 +62,7 @@ def machine(workers: int | None = None) -> Machine:
     """The machine this runs on."""
     gpu = jax.default_backend() == "gpu"
     spare = max(1, (os.cpu_count() or 2) - 2)
-    return Machine(gpu, 65536 if gpu else 8192, (spare if gpu else 0) if workers is None else workers, 1)
+    return Machine(gpu, 65536 if gpu else 8192, (spare if gpu else 0) if workers is None else workers)
 
 
 # Steps where no time is given: what two shared cores do in about two hours (pilot) and one (pilot-mini).
@@ -135,7 +136,10 @@ class Progress:
             self.last, done = now, min(1.0, self.course.done)
             bar = "#" * int(20 * done) + "." * (20 - int(20 * done))
             rate = self.seen / (now - self.began)
-            print(f"[{bar}] {100 * done:3.0f} % step {self.course.step} {stage.name:4} loss {mean:.3f}  {rate:,.0f} tokens/s  {(now - self.began) / 60:.1f} min", flush=True)
+            print(
+                f"[{bar}] {100 * done:3.0f} % step {self.course.step} {stage.name:4} loss {mean:.3f}  {rate:,.0f} tokens/s  {(now - self.began) / 60:.1f} min",
+                flush=True,
+            )
 
 
 State = tuple[Any, Any, Any]
@@ -165,9 +169,9 @@ def _begun(checkpoint: Path, first: Path | None, shape: model.Shape, course: Cou
     return weights, _zeros(weights), _zeros(weights)
 
 
-def _rows(number: int, course: Course, host: Machine, spelling: Path) -> Iterator[shards.Shard]:
+def _rows(number: int, course: Course, host: Machine, spelling: Path, pool: Executor | None) -> Iterator[shards.Shard]:
     stage = STAGES[number]
-    found = shards.stream(stage.name, stage.length, str(spelling), host.workers, host.reuse, course.step * host.tokens // shards.TOKENS // host.reuse)
+    found = shards.stream(stage.name, stage.length, str(spelling), pool, course.step * host.tokens // shards.TOKENS)
     return shards.batches(found, max(1, host.tokens // stage.length), SEED + number + course.step)
 
 
@@ -188,11 +192,12 @@ def run(name: str, build: Path, course: Course, host: Machine, first: Path | Non
     cases, tokenizer = [*measure.own(), *measure.hand()], tokens.loaded(spelling)
     progress, saved, current = Progress(course), time.monotonic(), -1
     source: Iterator[shards.Shard] = iter(())
+    pool = ProcessPoolExecutor(host.workers, mp_context=get_context("spawn")) if host.workers else None
     queued: deque[Any] = deque()
     while course.done < 1.0:
         number = max(skip, course.stage())
         if number != current:
-            current, source = number, _rows(number, course, host, spelling)
+            current, source = number, _rows(number, course, host, spelling, pool)
         batch = tuple(jnp.asarray(part) for part in next(source))
         *state, value = update(*state, jnp.float32(course.step + 1), jnp.float32(course.rate(PEAK[name])), batch, shape, host.kind)
         course.step += 1
@@ -205,6 +210,8 @@ def run(name: str, build: Path, course: Course, host: Machine, first: Path | Non
             written(out, state[0])
             print(measure.line(measure.exact(state[0], cases, tokenizer, shape, host.kind)), flush=True)
             saved = time.monotonic()
+    if pool is not None:
+        pool.shutdown(wait=False, cancel_futures=True)
     written(out, state[0])
     checkpoint.unlink(missing_ok=True)
     print(measure.line(measure.exact(state[0], cases, tokenizer, shape, host.kind)))

@@ -224,7 +224,8 @@ class App:
         return backend
 
     def _list_models(self) -> None:
-        self._catalogue.learn({backend.name: backend.models for backend in self._backends.values() if backend.models})
+        listed = {backend.name: backend.models for backend in self._backends.values() if backend.models}
+        self._catalogue.learn(listed, lambda backend, model: self._backends[backend].card(model))
 
     async def _probe(self) -> None:
         """Ask every backend what it serves; free for them, and never waited for by a request."""
@@ -232,6 +233,8 @@ class App:
 
     async def _probe_one(self, backend: HttpBackend) -> None:
         await backend.probe()
+        self._list_models()
+        await backend.learn()
         self._list_models()
 
     async def _refresh_keys(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from homeport.vocabulary import Ask, Caller, Receipt, Route, Standing
@@ -132,6 +132,10 @@ class Served(Protocol):
     @property
     def private(self) -> bool:
         """Whether it never leaves local backends."""
+
+    @property
+    def lacks(self) -> Mapping[tuple[str, str], frozenset[str]]:
+        """What models are known not to do, by (backend, model): capabilities, and "format"; those that lack nothing are left out."""
 
 
 class Catalogue(Protocol):

@@ -48,7 +48,9 @@ async def serve(request: Request, out: Out, step: Steps) -> None:
                 if account.attempts and account.gave_up(route.backend):
                     continue
                 with step.dispatch(ask, route, account) as attempt:  # the lease lives in here; a failure may end here
-                    upstream = await attempt.send()
+                    if not attempt.take():
+                        await attempt.wait()  # for a place, in a bounded queue
+                    upstream = attempt.send()
                     reply = await step.relay(upstream, ask, out, account)
                     step.review(reply)
                     step.cache.keep(ask, caller, reply)

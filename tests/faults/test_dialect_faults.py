@@ -129,7 +129,7 @@ def test_before_the_first_content(house: House, dialect: str, name: str) -> None
     house.first[dialect].goes = EARLY.get(name, Goes(text=FIRST))
     for surface, (which, stream) in itertools.product(carried(dialect), [("first", True), ("first", False), ("plain", False)]):
         first = "gone" if name == "refused" else which
-        if (which == "plain" and name == "refused") or (name == "stalled" and not stream and surface is not CHAT):
+        if (which == "plain" and name in ("refused", "stalled")) or (name == "stalled" and not stream and surface is not CHAT):
             continue
         model, second = routes(surface, first, dialect)
         heard, receipt = house.ask(surface, model, stream=stream)
@@ -152,8 +152,9 @@ def test_after_content(house: House, dialect: str, how: str) -> None:
         assert receipt["outcome"] == "cut"
         ((backend, outcome),) = tries(receipt)
         assert (backend, outcome in ("broke", "stalled")) == (f"first-{dialect}", True)
-        heard, receipt = house.ask(surface, model, stream=False)
-        unnoticed(surface, heard, receipt, f"first-{dialect}", second, stream=False)
+        if how != "stall" or surface is CHAT:
+            heard, receipt = house.ask(surface, model, stream=False)
+            unnoticed(surface, heard, receipt, f"first-{dialect}", second, stream=False)
     assert house.gateway.idle()
 
 

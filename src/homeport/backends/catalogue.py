@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
 
 from homeport.settings import Settings
-from homeport.vocabulary import Route
+from homeport.vocabulary import Card, Route
 
 DEFAULT = "default"
+Place = tuple[str, str]
+"""A backend's name, and that of a model there."""
 
 
 class Served(Struct, frozen=True):
@@ -18,6 +20,7 @@ class Served(Struct, frozen=True):
 
     routes: tuple[Route, ...]
     private: bool = False
+    lacks: Mapping[Place, frozenset[str]] = {}  # what is known not to be there; places that lack nothing are left out
 
 
 class Catalogue:
@@ -37,8 +40,8 @@ class Catalogue:
         self._served = dict(self._configured)
 
     def find(self, name: str) -> Served | None:
-        """What stands behind a name, or None. A name without its tag finds `name:latest`, as with Ollama."""
-        return self._served.get(name) or self._served.get(f"{name}:latest")
+        """What stands behind a name, or None. A name without its tag finds `name:latest`, and the other way round, as with Ollama."""
+        return self._served.get(name) or self._served.get(f"{name}:latest") or self._served.get(name.removesuffix(":latest"))
 
     def names(self) -> list[str]:
         """All names, in order."""
@@ -47,18 +50,23 @@ class Catalogue:
     def items(self) -> Iterable[tuple[str, Served]]:
         return self._served.items()
 
-    def learn(self, listed: Mapping[str, list[str]]) -> None:
-        """Take in what the backends list, by backend, best first. A name of the settings wins."""
-        if not self._open:
-            return
-        served: dict[str, Served] = dict(self._configured)
-        for backend, models in listed.items():
-            for model in models:
-                served.setdefault(model, Served((Route(backend, model),)))
-        found = next((Served((Route(backend, model),)) for backend, models in listed.items() for model in models), None)
-        if found is not None and DEFAULT not in served:
-            served = {DEFAULT: found, **served}
-        self._served = served
+    def learn(self, listed: Mapping[str, list[str]], card: Callable[[str, str], Card | None]) -> None:
+        """Take in what the backends list, by backend, best first, and what is known of a model at one. A name of the settings wins."""
+        served = dict(self._configured)
+        if self._open:
+            for backend, models in listed.items():
+                for model in models:
+                    served.setdefault(model, Served((Route(backend, model),)))
+            found = next((Served((Route(backend, model),)) for backend, models in listed.items() for model in models), None)
+            if found is not None and DEFAULT not in served:
+                served = {DEFAULT: found, **served}
+        self._served = {name: _with_cards(one, card) for name, one in served.items()}
+
+
+def _with_cards(served: Served, card: Callable[[str, str], Card | None]) -> Served:
+    known = {(route.backend, route.model): card(route.backend, route.model) for route in served.routes}
+    lacks = {place: found.lacks for place, found in known.items() if found is not None and found.lacks}
+    return Served(served.routes, served.private, lacks) if lacks else served
 
 
 def _route(settings: Settings, backend: str, model: str | None, below: int | None, options: dict[str, Any], name: str) -> Route:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from homeport.backends.answer import Answer, Clocks
+from homeport.backends.cards import Cards
 from homeport.backends.leases import Lease, Leases
 from homeport.backends.pool import Endpoint, Pool, Shared
 from homeport.errors import BackendError, Refused, Unreachable
 from homeport.runner import drive
 from homeport.settings import BackendSettings
-from homeport.vocabulary import Ask, Route, Standing
+from homeport.vocabulary import Ask, Card, Route, Standing
 from homeport.wire.bridge import BRIDGES
 from homeport.wire.dialects import SPOKEN
+from homeport.wire.fitting import fitted
 
 PROBE_TIMEOUT_S = 5.0
 ANTHROPIC_VERSION = b"anthropic-version: 2023-06-01\r\n"  # where the caller says none
 DOWN_AFTER = 2  # probes in a row that could not connect
-MAX_LIST = 4 * 1024 * 1024  # bytes of a model list that are read
+MAX_LIST = 4 * 1024 * 1024  # bytes of a model list, or of what is said of a model, that are read
 
 
 class FixedEndpoint:
@@ -58,6 +61,8 @@ class HttpBackend:
         self._bridges = BRIDGES[self.dialect]
         self._versioned = self.dialect == "anthropic"
         self._heads: dict[str, bytes] = {}  # by path
+        self._cards = Cards(self.name, self.kind)
+        self._listing = b""  # what it listed last
 
     @property
     def in_flight(self) -> int:
@@ -92,6 +97,8 @@ class HttpBackend:
         pool = self._pool
         if pool is None or pool.url != self._endpoint.url:
             pool = self._open_pool()
+        if self._cards.fits and (fit := self._cards.fits.get(route.model)) is not None:
+            ask = fitted(ask, fit)
         bridge = self._bridges[ask.surface]
         stream = ask.stream or (self.settings.assemble and bridge.streamable(ask))
         path, body = bridge.request(ask, route, stream=stream)
@@ -118,30 +125,50 @@ class HttpBackend:
             self._failed_probes = 0
             self._set_unreachable("")
 
+    async def learn(self) -> None:
+        """Ask, for free, what its models can do and how long a prompt may be. What cannot be had stays as it was."""
+        if self._endpoint.state == "healthy" and not self._unreachable:
+            with contextlib.suppress(BackendError):
+                await drive(self._learn())
+
+    def card(self, model: str) -> Card | None:
+        """What is known of a model, by its name in a route."""
+        return self._cards.find(model)
+
+    async def _learn(self) -> None:
+        if self.kind in ("engine", "pilot"):  # whose models are known without asking
+            self._listing = await self._page(SPOKEN[self.dialect].models_path)
+        await self._cards.learn(self._listing, self._page)
+
     async def _list(self) -> None:
-        pool = self._pool or self._open_pool()
+        listing = await self._page(SPOKEN[self.dialect].models_path)
+        if listed := SPOKEN[self.dialect].models(listing):
+            self.models, self._listing = listed, listing
+
+    async def _page(self, path: str, body: bytes | None = None) -> bytes:
+        """What it answers at a path that costs it nothing; b"" where that is not status 200. Raises Unreachable, Refused for 5xx, and what an Answer does."""
+        pool = self._pool
+        if pool is None or pool.url != self._endpoint.url:
+            pool = self._open_pool()
         version = ANTHROPIC_VERSION.decode() if self._versioned else ""
-        request = (
-            f"GET {pool.prefix}{SPOKEN[self.dialect].models_path} HTTP/1.1\r\n"
-            f"host: {pool.netloc}\r\n{self._key_line()}{version}accept: application/json\r\n\r\n"
-        )
-        answer = Answer(pool, request.encode("latin-1"), Clocks(PROBE_TIMEOUT_S, PROBE_TIMEOUT_S, PROBE_TIMEOUT_S), self._shared.deadlines)
+        posted = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n" if body is not None else ""
+        head = f"{'GET' if body is None else 'POST'} {pool.prefix}{path} HTTP/1.1\r\nhost: {pool.netloc}\r\n{self._key_line()}{version}{posted}"
+        request = f"{head}accept: application/json\r\n\r\n".encode("latin-1") + (body or b"")
+        answer = Answer(pool, request, Clocks(PROBE_TIMEOUT_S, PROBE_TIMEOUT_S, PROBE_TIMEOUT_S), self._shared.deadlines)
         try:
             await answer.head()
-            body = bytearray()
+            page = bytearray()
 
             def take(data: bytes) -> bool:
-                body.extend(data)
-                return len(body) > MAX_LIST
+                page.extend(data)
+                return len(page) > MAX_LIST
 
             await answer.pump(take)
         finally:
             answer.close()
         if answer.status >= 500:
             raise Refused(f"HTTP {answer.status}")
-        listed = SPOKEN[self.dialect].models(bytes(body)) if answer.status == 200 else []
-        if listed:
-            self.models = listed
+        return bytes(page) if answer.status == 200 else b""
 
     def _set_unreachable(self, reason: str) -> None:
         if bool(reason) != bool(self._unreachable):

@@ -36,19 +36,24 @@ class Try:
         self._account.begin(self._route, self._backend)
         return self
 
-    async def send(self) -> Upstream:
-        """Take a place, waiting for one if need be, and send. Raises Refused where no place comes free in time."""
-        self._lease = self._backend.take() or await self._wait()
+    def take(self) -> bool:
+        """Take a place now; False where there is none."""
+        self._lease = self._backend.take()
+        return self._lease is not None
+
+    async def wait(self) -> None:
+        """Wait for a place. Raises Refused where none comes free in time."""
+        waited = time.perf_counter()
+        try:
+            self._lease = await self._backend.wait()
+        finally:
+            self._account.queue_s += time.perf_counter() - waited
+
+    def send(self) -> Upstream:
+        """Send the ask to the place taken; it is on record before."""
         self._account.started()
         upstream = self.upstream = self._backend.send(self._ask, self._route)
         return upstream
-
-    async def _wait(self) -> Lease:
-        waited = time.perf_counter()
-        try:
-            return await self._backend.wait()
-        finally:
-            self._account.queue_s += time.perf_counter() - waited
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         account = self._account

@@ -56,8 +56,8 @@ class Relay:
             out.begin(200, (self._head(account) + _STREAM % bridge.out_type).encode("latin-1", "replace"))
             out.end(events)
             return
-        speed = account.settle("ok", reply)
-        figures = f"x-tok-per-s: {speed}\r\nx-gen-time: {reply.generation_s:.5g}\r\nx-tokens: {usage.completion}\r\n"
+        speed, spent = account.settle("ok", reply), int(reply.generation_s * 1_000_000)
+        figures = f"x-tok-per-s: {speed}\r\nx-gen-time: {spent // 1_000_000}.{spent % 1_000_000:06d}\r\nx-tokens: {usage.completion}\r\n"
         head = f"{self._head(account)}{figures}content-type: {reply.content_type}\r\n"
         out.whole(200, head.encode("latin-1", "replace"), body)
 

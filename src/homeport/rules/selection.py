@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from homeport.errors import UnknownModel
+from homeport.errors import Uncarried, UnknownModel
 from homeport.vocabulary import Route
 
 
@@ -46,6 +46,32 @@ def order(routes: tuple[Route, ...], loads: Mapping[str, Load], *, private: bool
         else:
             crowded.append(route)
     return roomy + crowded if crowded else roomy
+
+
+def able(routes: Sequence[Route], lacks: Mapping[tuple[str, str], frozenset[str]], needs: Collection[str]) -> Sequence[Route]:
+    """The routes whose model is not known to lack what is needed. One of which nothing is known is taken to be able."""
+    if not needs:
+        return routes
+    return [route for route in routes if not any(need in lacks.get((route.backend, route.model), ()) for need in needs)]
+
+
+def unable(name: str, routes: Sequence[Route], lacks: Mapping[tuple[str, str], frozenset[str]], needs: Sequence[str]) -> Uncarried:
+    """The error for a request that asks for what no model behind a name can do, naming both."""
+    missing = next((need for need in needs if all(need in lacks.get((route.backend, route.model), ()) for route in routes)), needs[0])
+    what, param, instead = _WORDS[missing]
+    places = ", ".join(dict.fromkeys(f"{route.model} at {route.backend}" for route in routes))
+    return Uncarried(f"`{name}` cannot {what}: {places} cannot. {instead}; `homeport models` shows what each can do.", param=param)
+
+
+_WORDS = {  # a capability: what is asked, in which field, and the way out
+    "tools": ("call tools", "tools", "Leave them out, or ask for another model"),
+    "vision": ("look at images", "messages", "Leave them out, or ask for another model"),
+    "format": ("keep to JSON", "response_format", "Leave the format out, or ask for another model"),
+    "embedding": ("embed", "model", "Ask for a model that was made for it"),
+    "completion": ("chat", "model", "It only embeds: ask for another model"),
+    "thinking": ("think", "think", "Leave `think` out, or ask for another model"),
+    "insert": ("fill a gap before a suffix", "suffix", "Leave it out, or ask for another model"),
+}
 
 
 def unknown(name: str, known: Sequence[str]) -> UnknownModel:
