@@ -14,7 +14,7 @@ ifneq ($(shell cat $(VENV)/installed 2>/dev/null),$(CURDIR))
 MOVED := moved
 endif
 
-.PHONY: help install up test check lock wheel bench pilot pilot-eval clean moved needs
+.PHONY: help install up test clients check lock wheel bench pilot pilot-eval clean moved needs
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -27,7 +27,12 @@ up: install ## install, then start the gateway; ARGS="--listen 127.0.0.1:9000"
 	@exec $(BIN)/homeport up $(ARGS)
 
 test: check needs ## the whole test suite, installing what it needs; ARGS="tests/unit -k name"
+	@$(if $(ARGS),:,$(BIN)/python -m tests.clients.installing)
 	@$(BIN)/python -m pytest $(ARGS)
+
+clients: $(VENV)/tested ## ask through every client again, and write what was seen into docs/clients.md
+	@$(BIN)/python -m tests.clients.installing
+	@UPDATE_CLIENTS=1 $(BIN)/python -m pytest tests/clients/test_matrix.py
 
 check: $(VENV)/tested ## lint, format, types, layers, budgets
 	@failed=; \

@@ -1,11 +1,12 @@
 /* The load generator: N clients in a closed loop over one epoll, every answer checked.
  *
- *   load closed PORT REQUEST CLIENTS SECONDS COUNT EVENTS    ends after SECONDS, or after COUNT requests where COUNT > 0
- *   load paced  PORT REQUEST STREAMS RAMP_MS LENGTH_MS       opens them evenly over the ramp; lateness counts while all are open
+ *   load closed PORT REQUEST CLIENTS SECONDS COUNT EVENTS [ENDING]   ends after SECONDS, or after COUNT requests where COUNT > 0
+ *   load paced  PORT REQUEST STREAMS RAMP_MS LENGTH_MS [ENDING]      opens them evenly over the ramp; lateness counts while all are open
  *   load abort  PORT REQUEST CLIENTS COUNT MAX_MS            leaves each stream after a random 0..MAX_MS, half of them by RST
  *
  * REQUEST is a file with the bytes to send. An answer must be 200; with EVENTS > 0 it must be a stream of at least that many
- * lines whose last says [DONE], else a whole with a JSON object. Prints one line of JSON; times are microseconds.
+ * lines whose last says [DONE], or, with ENDING, that says so somewhere; else a whole with a JSON object. Prints one line of
+ * JSON; times are microseconds.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -25,7 +26,7 @@
 enum { HEAD, LENGTH, SIZE, DATA, DATA_END, TRAILER, UNTIL_CLOSE };
 
 struct client {
-    int fd, state, status, busy, keep, used_before, head_used, lines, line_length, tail_used, aborting, tokens;
+    int fd, state, status, busy, keep, used_before, head_used, lines, line_length, tail_used, aborting, tokens, ended;
     long left, size_line, body;
     char head[4096], tail[32], excerpt[160]; int excerpt_used;
     uint64_t started, first, leave_at, last_token;
@@ -38,6 +39,7 @@ static char request[65536], failure[400];
 static int request_length, poller, port, expected_events;
 static long done, wrong, resent, opened, bytes, all_tokens;
 static uint64_t window_from, window_to;
+static const char *ending; /* what a whole stream says at its end, where it is not [DONE]; at most 31 bytes */
 
 static uint64_t now_ns(void) {
     struct timespec t;
@@ -87,7 +89,7 @@ static void dial(struct client *c) {
 
 static void ask(struct client *c) {
     if (c->fd < 0) dial(c);
-    c->state = HEAD; c->busy = 1; c->head_used = c->lines = c->line_length = c->tail_used = c->excerpt_used = c->status = c->tokens = 0;
+    c->state = HEAD; c->busy = 1; c->head_used = c->lines = c->line_length = c->tail_used = c->excerpt_used = c->status = c->tokens = c->ended = 0;
     c->body = 0; c->first = c->last_token = 0;
     c->started = now_ns();
     if (send(c->fd, request, request_length, MSG_NOSIGNAL) == request_length) return;
@@ -124,6 +126,15 @@ static void time_tokens(struct client *c, const char *p, long n) {
     }
 }
 
+/* Whether the end was said, in this piece or across its seam with what came before. */
+static void look_for_end(struct client *c, const char *p, long n) {
+    char seam[64];
+    int length = strlen(ending), before = c->tail_used < length - 1 ? c->tail_used : length - 1, after = n < length - 1 ? n : length - 1;
+    memcpy(seam, c->tail + c->tail_used - before, before);
+    memcpy(seam + before, p, after);
+    if (memmem(p, n, ending, length) || memmem(seam, before + after, ending, length)) c->ended = 1;
+}
+
 static void take_body(struct client *c, const char *p, long n) {
     const char *end = p + n, *line;
     c->body += n; bytes += n;
@@ -140,6 +151,7 @@ static void take_body(struct client *c, const char *p, long n) {
             c->line_length = 0;
         }
     }
+    if (ending) look_for_end(c, p, n);
     int keep = (int)sizeof c->tail;
     if (n >= keep) { memcpy(c->tail, end - keep, keep); c->tail_used = keep; return; }
     if (c->tail_used + n > keep) { int cut = c->tail_used + n - keep; memmove(c->tail, c->tail + cut, c->tail_used - cut); c->tail_used -= cut; }
@@ -163,7 +175,8 @@ static void finish(struct client *c) {
     int last = c->tail_used - 1;
     while (last >= 0 && (c->tail[last] == '\n' || c->tail[last] == '\r')) last--;
     if (c->status != 200) fault("not 200", c);
-    else if (expected_events && (last < 11 || memcmp(c->tail + last - 11, "data: [DONE]", 12))) fault("no [DONE]", c);
+    else if (expected_events && ending && !c->ended) fault("no end", c);
+    else if (expected_events && !ending && (last < 11 || memcmp(c->tail + last - 11, "data: [DONE]", 12))) fault("no [DONE]", c);
     else if (expected_events && c->lines < expected_events) fault("too few events", c);
     else if (!expected_events && (c->body < 100 || c->tail[last] != '}')) fault("not the whole object", c);
     if (!window_to) { sample(&latency, now - c->started); if (c->first) sample(&first_byte, c->first - c->started); }
@@ -329,9 +342,11 @@ int main(int argc, char **argv) {
     const char *name = "latency";
     if (!strcmp(argv[1], "closed")) {
         expected_events = atoi(argv[7]);
+        if (argc > 8) ending = argv[8];
         closed(clients, count, atof(argv[5]), atol(argv[6]));
     } else if (!strcmp(argv[1], "paced")) {
         expected_events = 1;
+        if (argc > 7) ending = argv[7];
         name = "transit";
         paced(clients, count, atoi(argv[5]), atoi(argv[6]));
     } else aborting(clients, count, atol(argv[5]), atoi(argv[6]));

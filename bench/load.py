@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.cores import core_busy_s, cpu_s, pinned
 from bench.programs import Bench, Program
+from bench.surfaces import CHAT, SURFACES
 
 BODY_BYTES = 300
 
@@ -46,13 +47,13 @@ class Sample:
 
 def request_bytes(program: Program, model: str, stream: bool) -> bytes:
     """One POST with a JSON body of 300 bytes, whatever the model is called."""
-    fields: dict[str, Any] = {"model": program.models(model), "messages": [{"role": "user", "content": ""}]}
-    if stream:
-        fields["stream"] = True
-    fields.update(program.extra)
+    surface = SURFACES.get(program.path, SURFACES[CHAT])
+
+    def fields(text: str) -> dict[str, Any]:
+        return {"model": program.models(model), **surface.asked(text), **({"stream": True} if stream else {}), **program.extra}
+
     text = "Who is at the door? " * 20
-    fields["messages"][0]["content"] = text[: BODY_BYTES - len(json.dumps(fields))]
-    body = json.dumps(fields).encode()
+    body = json.dumps(fields(text[: BODY_BYTES - len(json.dumps(fields("")))])).encode()
     headers = {"Host": f"127.0.0.1:{program.port}", "Content-Type": "application/json", "Content-Length": str(len(body)), **program.headers}
     if program.key:
         headers["Authorization"] = f"Bearer {program.key}"
@@ -73,8 +74,9 @@ def measured(bench: Bench, program: Program, mode: str, model: str, stream: bool
     """Run one load against one program; adds `program_cpu`, `wall` and the two cores' business to the generator's figures."""
     path = bench.folder / "request"
     path.write_bytes(request_bytes(program, model, stream))
+    ending = SURFACES.get(program.path, SURFACES[CHAT]).ending if stream else ""
     before, began = _used(bench, program), time.monotonic()
-    result = run_load(bench, [mode, str(program.port_for(stream or model != "whole")), str(path), *map(str, arguments)])
+    result = run_load(bench, [mode, str(program.port_for(stream or model != "whole")), str(path), *map(str, arguments), *([ending] if ending else [])])
     wall = time.monotonic() - began
     bench.check_mock()
     own, mock, program_core, load_core = (late - early for late, early in zip(_used(bench, program), before, strict=True))
@@ -124,20 +126,9 @@ def check(program: Program, load: Load) -> str:
         return f"status {answer.status}: {data[:200]!r}"
     expected = "".join(f" tok{n}" for n in range(int(load.model[1:]))) if load.model[0] == "s" else None
     try:
-        text, ended = _stream_text(data) if stream else (json.loads(data)["choices"][0]["message"]["content"], True)
+        text, ended = SURFACES.get(program.path, SURFACES[CHAT]).heard(data) if stream else (json.loads(data)["choices"][0]["message"]["content"], True)
     except (ValueError, KeyError, IndexError, TypeError) as error:
         return f"not what was asked: {error!r} in {data[:200]!r}"
     if expected is not None and text != expected:
         return f"the text differs: {text[:60]!r}… of {len(text)} characters, {len(expected)} expected"
-    return "" if ended else "the stream has no [DONE]"
-
-
-def _stream_text(data: bytes) -> tuple[str, bool]:
-    text, ended = "", False
-    for line in data.decode().splitlines():
-        if line == "data: [DONE]":
-            ended = True
-        elif line.startswith("data:"):
-            for choice in json.loads(line[5:]).get("choices") or ():
-                text += (choice.get("delta") or {}).get("content") or ""
-    return text, ended
+    return "" if ended else "the stream does not say that it is whole"

@@ -31,7 +31,14 @@ def toml(value: Any) -> str:
     return json.dumps(value)
 
 
-def config(folder: Path, backends: Mapping[str, str | Mapping[str, Any]], *, models: Mapping[str, Any] | None = None, **server: Any) -> Path:
+def config(
+    folder: Path,
+    backends: Mapping[str, str | Mapping[str, Any]],
+    *,
+    models: Mapping[str, Any] | None = None,
+    monitor: Mapping[str, Any] | None = None,
+    **server: Any,
+) -> Path:
     """A homeport.toml in `folder`: `backends` by name, a URL or a table; one model `assistant` over all of them in order unless given."""
     table = {"listen": "127.0.0.1:0", "data": str(folder / "data"), "drain_timeout_s": 2, **server}
     rows = ["[server]", *(f"{name} = {toml(value)}" for name, value in table.items())]
@@ -40,6 +47,7 @@ def config(folder: Path, backends: Mapping[str, str | Mapping[str, Any]], *, mod
         rows += [f"[backends.{name}]", *(f"{key} = {toml(value)}" for key, value in backend.items())]
     for name, model in (models or {"assistant": {"routes": [{"backend": backend, "model": "m"} for backend in backends]}}).items():
         rows += [f"[models.{name}]", *(f"{key} = {toml(value)}" for key, value in model.items())]
+    rows += ["[monitor]", *(f"{key} = {toml(value)}" for key, value in monitor.items())] if monitor else []
     path = folder / "homeport.toml"
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     return path

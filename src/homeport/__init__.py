@@ -8,9 +8,11 @@ A request's way through the package, from the socket to the receipt:
     front        how callers come in: a protocol for the model routes, ASGI for all other pages
     serve        the journey on one page: read this first
     client       calls to gateways from Python, over several of them: Client, and transports for the SDKs
+    pull         models from the hub or any address, to the data folder: what is there, what it needs, the way here
     journey      its steps: accept · admit · answer · cache · choose · dispatch · relay · review · tally
     backends     what answers: engines over HTTP, one in a child process, the bundled pilot
     storage      what is kept: the journal and the ledger made from it
+    monitor      who is told when a backend goes down and comes back, and by which way
     testing      public fakes: scripted backends, a fault proxy, a manual clock, a talking model
     rules        decisions as pure functions
     wire         dialects, bytes to vocabulary and back

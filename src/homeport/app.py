@@ -18,8 +18,10 @@ from homeport.backends.deadlines import Deadlines
 from homeport.backends.http import FixedEndpoint, HttpBackend
 from homeport.backends.pacing import Pacing
 from homeport.backends.pool import Shared
+from homeport.backends.pulled import Pulled
 from homeport.errors import BadSettings, HomeportError, Stopping
 from homeport.front.gateway import After, Live
+from homeport.front.pages import Name, Place
 from homeport.front.protocol import Front
 from homeport.journey.accept import Accept
 from homeport.journey.admit import Admit
@@ -30,14 +32,18 @@ from homeport.journey.dispatch import Dispatch
 from homeport.journey.relay import Relay
 from homeport.journey.review import Review
 from homeport.journey.tally import Tally
+from homeport.monitor.monitor import Monitor
+from homeport.monitor.traffic import Traffic
 from homeport.ports import Out
 from homeport.serve import Steps, serve
 from homeport.settings import BackendSettings, Settings, address, is_loopback
+from homeport.storage.answered import Answered
 from homeport.storage.commit import GroupCommit
 from homeport.storage.journal import Journal
 from homeport.storage.keeper import LedgerKeeper
 from homeport.storage.keys import Keys
-from homeport.vocabulary import Caller, Request, Standing
+from homeport.storage.shelf import Shelf
+from homeport.vocabulary import Caller, Incident, Request, Standing
 
 if TYPE_CHECKING:
     from homeport.backends.engine import Engine
@@ -46,8 +52,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("homeport")
 
 KEYS_S = 0.2  # how soon a new or revoked key counts
+SHELF_S = 1.0  # how soon a pulled model is served
 SWEEP_S = 1.0  # how often quiet connections are looked for
-PROBE_S = 15.0  # how often backends are asked, for free, what they serve
 
 
 class App:
@@ -77,14 +83,21 @@ class App:
         self._shared = Shared(self._deadlines, Pacing(), self._commit.after)
         self._engines: list[Engine] = []
         self._backends = {backend.name: self._backend(backend) for backend in self._told()}
+        self._shelf = Shelf(settings.server.data / "models") if settings.discover else None
+        self._pulled = Pulled(self._shared, settings.server.data, self._learn_soon)
         self._catalogue = Catalogue(settings)
+        self._look_at_shelf()
         self._list_models()
+        traffic = Traffic(
+            lambda: [(name, [route.backend for route in served.routes]) for name, served in self._catalogue.items()], Answered(settings.server.data)
+        )
+        self._monitor = Monitor(settings.server.data, settings.monitor, list(self._backends), traffic, lambda: self.url)
         self._admit = Admit(self._keys, public=self._public)
         self._tally = Tally(self._commit)
         self._steps = Steps(
             accept=Accept(),
             admit=self._admit,
-            answer=Answers(self._catalogue),
+            answer=Answers(self._catalogue, self._backends),
             cache=NoCache(),
             choose=Choose(self._catalogue, self._backends),
             dispatch=Dispatch(self._backends),
@@ -94,6 +107,7 @@ class App:
         )
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._learning: set[asyncio.Task[None]] = set()
         self._pages: Pages | None = None
 
     # start and stop
@@ -109,10 +123,17 @@ class App:
         shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
         self.url = f"http://{shown}:{bound[1]}"
         self._keeper.start()
+        self._monitor.start()
         for engine in self._engines:
             await engine.start()
         self._tasks = [
-            asyncio.ensure_future(every(period, work)) for period, work in ((KEYS_S, self._refresh_keys), (SWEEP_S, self._sweep), (PROBE_S, self._probe))
+            asyncio.ensure_future(every(period, work))
+            for period, work in (
+                (KEYS_S, self._refresh_keys),
+                (SWEEP_S, self._sweep),
+                (SHELF_S, self._watch_shelf),
+                (self.settings.monitor.probe_interval_s, self._probe),
+            )
         ]
 
     async def stop(self) -> None:
@@ -129,10 +150,11 @@ class App:
             await asyncio.sleep(0.05)
         for connection in list(self.connections):
             connection.leave(Stopping("This gateway is stopping, and the answer was not done in time. Ask again in a moment."))
-        for task in self._tasks:
+        for task in (*self._tasks, *self._learning):
             task.cancel()
         for engine in self._engines:
             await engine.stop()
+        await self._pulled.stop()
         for backend in self._backends.values():
             backend.close()
         self._deadlines.stop()
@@ -146,6 +168,7 @@ class App:
     def _put_books_away(self) -> None:
         from homeport.storage.ledger import Ledger
 
+        self._monitor.stop()
         self._keeper.stop()
         self._journal.close()
         try:
@@ -188,16 +211,22 @@ class App:
     def counts(self) -> dict[str, int]:
         return self._tally.counts
 
+    @property
+    def incidents(self) -> Sequence[Incident]:
+        return self._monitor.incidents
+
     def standings(self) -> Sequence[Standing]:
         """Every backend as it is now; with discovery, those that were found."""
         hidden = self.settings.discover
-        return [backend.standing() for backend in self._backends.values() if not (hidden and backend.kind not in ("engine", "pilot") and not backend.models)]
+        return [backend.standing() for backend in self._backends.values() if not (hidden and backend.kind != "pilot" and not backend.models)]
 
-    def models(self) -> Iterable[tuple[str, Sequence[tuple[str, str]], str]]:
-        """Each served name, its routes, and where they lead."""
+    def models(self) -> Iterable[Name]:
+        """Each served name, and what stands behind it."""
+        states = {backend.name: backend.standing().state for backend in self._backends.values()}
         for name, served in self._catalogue.items():
-            places = {self._backends[route.backend].location for route in served.routes}
-            yield name, [(route.backend, route.model) for route in served.routes], "local" if places == {"local"} else "mixed" if "local" in places else "cloud"
+            locations = {self._backends[route.backend].location for route in served.routes}
+            places = [Place(route.backend, route.model, states[route.backend], self._backends[route.backend].card(route.model)) for route in served.routes]
+            yield Name(name, places, "local" if locations == {"local"} else "mixed" if "local" in locations else "cloud")
 
     # backends
 
@@ -208,7 +237,13 @@ class App:
     def _backend(self, settings: BackendSettings) -> HttpBackend:
         if settings.kind not in ("engine", "pilot"):
             assert settings.url is not None
-            return HttpBackend(settings, FixedEndpoint(settings.url, settings.api_key), self._shared, discovered=self.settings.discover)
+            return HttpBackend(
+                settings,
+                FixedEndpoint(settings.url, settings.api_key),
+                self._shared,
+                discovered=self.settings.discover,
+                down_after=self.settings.monitor.down_after,
+            )
         from homeport.backends.engine import Engine  # loaded only where there is one
 
         engine = Engine(
@@ -221,18 +256,44 @@ class App:
         self._engines.append(engine)
         backend = HttpBackend(settings, engine, self._shared)
         backend.models = [settings.name]
+        engine.on_change = lambda: self._learn_soon(backend)
         return backend
 
     def _list_models(self) -> None:
-        listed = {backend.name: backend.models for backend in self._backends.values() if backend.models}
+        pilot_last = sorted(self._backends.values(), key=lambda backend: backend.kind == "pilot") if self.settings.discover else self._backends.values()
+        listed = {backend.name: backend.models for backend in pilot_last if backend.models}
         self._catalogue.learn(listed, lambda backend, model: self._backends[backend].card(model))
+
+    async def _watch_shelf(self) -> None:
+        if self._look_at_shelf():
+            self._list_models()
+
+    def _look_at_shelf(self) -> bool:
+        """Take in the pulled models, where the settings leave it to Homeport what is served. Whether anything is new."""
+        if self._shelf is None:
+            return False
+        try:
+            found = {name: (stored.path, stored.files) for name, stored in self._shelf.found().items()}
+        except OSError:  # no right to read it, or a network folder that is away: what is served stays
+            return False
+        return self._pulled.refresh(found, self._backends)
+
+    def _learn_soon(self, backend: HttpBackend) -> None:
+        """It has just begun to answer, or ceased to."""
+        if self.draining:
+            return
+        task = asyncio.ensure_future(self._probe_one(backend))
+        self._learning.add(task)
+        task.add_done_callback(self._learning.discard)
 
     async def _probe(self) -> None:
         """Ask every backend what it serves; free for them, and never waited for by a request."""
-        await asyncio.gather(*(self._probe_one(backend) for backend in self._backends.values()))
+        await asyncio.gather(*(self._probe_one(backend, watched=True) for backend in self._backends.values()))
 
-    async def _probe_one(self, backend: HttpBackend) -> None:
-        await backend.probe()
+    async def _probe_one(self, backend: HttpBackend, *, watched: bool = False) -> None:
+        finding = await backend.probe()
+        if watched:  # in its turn: a change that was just heard of is no second failed probe
+            self._monitor.saw(backend.name, finding)
         self._list_models()
         await backend.learn()
         self._list_models()

@@ -186,3 +186,35 @@ class Standing(Struct, frozen=True, gc=False):
     models: list[str]
     ttft_ms: float | None = None
     tok_per_s: float | None = None
+
+
+class Finding(Struct, frozen=True, gc=False):
+    """What one free probe of a backend found."""
+
+    good: bool | None  # None: neither, such as a model that still loads, or a server too busy to answer a probe
+    reason: str = ""  # where it is not good
+
+
+class Event(Struct, frozen=True, gc=False):
+    """One notification; field names are the contract's."""
+
+    id: str  # the same however often it is delivered
+    kind: str  # down | up | test
+    backend: str | None
+    since: float  # when that began, seconds since the epoch
+    reason: str
+    downtime_s: float | None  # up: how long it was down
+    traffic: str | None  # where its requests go, or went
+
+
+class Incident(Struct, frozen=True, gc=False):
+    """One outage as `/status` shows it. `id` is that of its first event; times are seconds since the epoch."""
+
+    id: str
+    kind: str  # down
+    backend: str
+    since: float
+    until: float | None  # None while it lasts
+    reason: str
+    downtime_s: float | None
+    traffic: str | None

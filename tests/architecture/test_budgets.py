@@ -26,7 +26,7 @@ NAMES_ALLOWED = {"src/homeport/cli/models.py", "tests/unit/cli/test_models.py"}
 SHORTER = {"src/homeport/serve.py": 100}
 
 PYTHON = tree.python()
-LOCKS = ["requirements.lock", "requirements-build.lock", "requirements-dev.lock"]
+LOCKS = [name for name in tree.files() if name.endswith(".lock")]
 
 
 def _faults(check: Callable[[ast.Module], list[str]], names: list[str]) -> list[str]:
@@ -95,7 +95,7 @@ def test_importing_the_package_loads_nothing_else() -> None:
 @pytest.mark.parametrize("name", LOCKS)
 def test_locks_hold_exact_versions_and_name_no_registry(name: str) -> None:
     text = tree.text(name)
-    assert text.count("==") >= 5
+    assert text.count("==") >= 2
     assert places.lock_faults(text) == []
 
 

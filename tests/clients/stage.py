@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from homeport.testing.backend import ScriptedBackend
 from homeport.testing.exchange import Seen
-from homeport.testing.script import Answer, Behaviour, Fault, Refuse, ToolCall
+from homeport.testing.script import Answer, Behaviour, Fault, How, Refuse, ToolCall
 from homeport.testing.shapes import StyleName
 from tests.clients.conftest import ADA, TALE
 from tests.gateway import Spawned, config
@@ -20,11 +20,15 @@ CELLS = ("chat", "stream", "tools", "schema", "embeddings", "error", "cut", "can
 STYLES: dict[str, StyleName] = {"openai": "vllm", "anthropic": "anthropic", "ollama": "ollama"}
 TALKS = CELLS[:5]  # what a real engine that cannot be told to fail is asked for
 SLOW = Answer(text=TALE, endless=True, delay_s=0.05)
+EDIT = "greeting.txt\n```\nHello from home\n```\n"  # as aider's whole format has it
+CUTS: tuple[How, ...] = ("close", "end", "error")
 PLAY: dict[bytes, Behaviour] = {
     b"[slow]": SLOW,
     b"[refuse]": Refuse(status=400, message="top_p must be at most 1"),
     b"[fail]": Refuse(status=500),
-    **{f"[cut:{how}]".encode(): Answer(text=TALE, fault=Fault(4, how, after_s=0.05)) for how in ("close", "end", "error")},  # type: ignore[arg-type]
+    **{f"[edit][cut:{how}]".encode(): Answer(text=EDIT, fault=Fault(4, how, after_s=0.05)) for how in CUTS},
+    **{f"[cut:{how}]".encode(): Answer(text=TALE, fault=Fault(4, how, after_s=0.05)) for how in CUTS},
+    b"[edit]": Answer(text=EDIT, delay_s=0.01),
 }
 
 
@@ -50,7 +54,7 @@ def play(seen: Seen) -> Behaviour:
         return Answer(text=ADA) if b'"age"' in seen.body else Refuse(status=400, message="no schema came with it")
     if b"[tool]" in seen.body and b"rain" not in seen.body:
         return Answer(tool_calls=(ToolCall("weather", '{"city": "Oslo"}'),))
-    return Answer(text=TALE, delay_s=0.005)
+    return Answer(text=TALE, delay_s=0.01)
 
 
 class Stage:
@@ -61,23 +65,17 @@ class Stage:
         self.scripted = scripted
         self.engine = engine
 
-    def places(self, dialect: str) -> list[Place]:
-        """Where a client of this dialect is tried: through Homeport on every kind of backend, and bare on those that speak its dialect."""
-        found = [
-            Place(name=f"homeport:{kind}", url=self.gateway.url, model=kind, watch=backend.url, cells=_told(kind)) for kind, backend in self.scripted.items()
-        ]
+    def places(self, dialect: str, kinds: tuple[str, ...]) -> list[Place]:
+        """Where a client of this dialect is tried: through Homeport on these kinds of backend, and bare on those that speak its dialect."""
+        found = [Place(name=f"homeport:{kind}", url=self.gateway.url, model=kind, watch=backend.url) for kind, backend in self.scripted.items()]
         found.append(Place(name="homeport:engine", url=self.gateway.url, model="engine", cells=TALKS))
         if dialect in self.scripted:
             bare = self.scripted[dialect]
-            found.append(Place(name="bare:scripted", url=bare.url, model="talker", watch=bare.url, cells=_told(dialect)))
+            found.append(Place(name="bare:scripted", url=bare.url, model="talker", watch=bare.url))
         if dialect != "ollama":
             url, key = self.engine
             found.append(Place(name="bare:engine", url=url, model="talker", key=key, cells=TALKS))
-        return found
-
-
-def _told(kind: str) -> tuple[str, ...]:
-    return tuple(cell for cell in CELLS if kind != "anthropic" or cell != "embeddings")
+        return [place for place in found if place.name.startswith("bare") or place.model in kinds]
 
 
 @contextmanager

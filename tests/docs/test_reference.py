@@ -19,8 +19,9 @@ from homeport.cli.config import written
 from homeport.cli.program import COMMANDS, GROUPS
 from homeport.front import asgi
 from homeport.settings import backend as backend_settings
+from homeport.settings import monitor as monitor_settings
 from homeport.settings import reading, tree
-from homeport.vocabulary import Attempt, Receipt, Standing
+from homeport.vocabulary import Attempt, Event, Incident, Receipt, Standing
 from tests.docs.pages import ROOT, Page, rows
 
 SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "src" / "homeport").rglob("*.py")) if "testing" not in path.parts)
@@ -28,6 +29,7 @@ SECTIONS: list[tuple[str, type[Struct], tuple[str, ...]]] = [
     ("[server]", tree.Server, reading.SERVER),
     ("[backends.NAME]", tree.BackendSettings, backend_settings.KEYS),
     ("[models.NAME]", tree.ModelSettings, (*reading.MODEL, *reading.ROUTE)),
+    ("[monitor]", tree.MonitorSettings, monitor_settings.KEYS),
 ]
 
 
@@ -137,13 +139,16 @@ def test_every_code_an_error_can_carry_is_documented() -> None:
     assert carried <= {code.strip('"') for code in Page("docs/errors.md").code} | set(re.findall(r'"code": "(\w+)"', Page("docs/errors.md").text))
 
 
+METHODS = ("POST", "DELETE", "GET")  # one of them names a route
+
+
 def routes() -> list[Route]:
     found = asgi.app(cast(asgi.Gateway, None)).routes  # the gateway is asked only once a request comes
     return [route for route in found if isinstance(route, Route)]
 
 
 def test_the_endpoints_documented_are_those_there_are() -> None:
-    served = {f"{'POST' if 'POST' in (route.methods or ()) else 'GET'} {route.path.replace(':path', '')}" for route in routes()}
+    served = {f"{next(method for method in METHODS if method in (route.methods or ()))} {route.path.replace(':path', '')}" for route in routes()}
     assert set(rows(Page("docs/http.md").section("Endpoints"))) == served
 
 
@@ -155,7 +160,11 @@ def test_every_response_header_is_documented() -> None:
 
 def test_every_field_of_a_status_is_documented() -> None:
     section = Page("docs/http.md").section("Status")
-    assert all(field in section for field in Standing.__struct_fields__)
+    assert all(field in section for field in (*Standing.__struct_fields__, *Incident.__struct_fields__))
+
+
+def test_every_field_of_a_notification_is_documented() -> None:
+    assert tuple(rows(Page("docs/notifications.md").section("The event"))) == Event.__struct_fields__
 
 
 def test_every_field_of_a_receipt_is_documented() -> None:

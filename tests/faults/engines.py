@@ -40,6 +40,8 @@ class Goes(Struct, frozen=True, kw_only=True):
     body: bytes | None = None  # with a status: instead of the dialect's own error
     pause_s: float = 0.02  # before the fault, so that what stands before it has been read
     usage: tuple[int, int] = (3, 4)
+    stream: bytes | None = None  # exactly this stream, whatever was asked
+    document: bytes | None = None  # exactly this document
 
     @property
     def tokens(self) -> list[str]:
@@ -49,7 +51,7 @@ class Goes(Struct, frozen=True, kw_only=True):
 
 
 class Engine(HttpLoopback):
-    """Answers every POST as `goes` says, in its dialect; `then` stands in for it where a request is the second or later."""
+    """Answers every POST as `goes` says, in its dialect; embeddings and counts of tokens always well."""
 
     def __init__(self, dialect: str, goes: Goes | None = None, port: int = 0) -> None:
         super().__init__(port)
@@ -64,8 +66,21 @@ class Engine(HttpLoopback):
             await self._document(exchange, 200, json.dumps(listed).encode())
             return
         self.asks.append(seen)
-        if goes.status != 200:
+        if not isinstance(seen.fields, dict):
+            await self._document(exchange, 400, refusal(self.dialect, 400))
+            return
+        asked = seen.fields.get("prompt" if seen.path == "/api/generate" else "messages")
+        if self.dialect == "ollama" and "embed" not in seen.path and not asked:  # no question: it only loads its model
+            await self._document(exchange, 200, ollama(seen.path, "", done_reason="load"))
+        elif "embed" in seen.path or "count" in seen.path:
+            await self._document(exchange, 200, counted(seen))
+        elif goes.status != 200:
             await self._document(exchange, goes.status, goes.body if goes.body is not None else refusal(self.dialect, goes.status))
+        elif goes.stream is not None:
+            start = head(seen, 200, [("content-type", KINDS[self.dialect])], None, True)
+            await exchange.send(start + chunk(goes.stream) + b"0\r\n\r\n")
+        elif goes.document is not None:
+            await self._document(exchange, 200, goes.document)
         elif goes.at == -1:
             await self._fail(exchange, goes, b"", b"")
         elif streams(self.dialect, seen.fields):
@@ -156,6 +171,18 @@ def whole(dialect: str, path: str, goes: Goes) -> bytes:
         said |= {"type": "message", "role": "assistant", "content": [{"type": "text", "text": goes.text}], "stop_reason": "end_turn", "stop_sequence": None}
         said["usage"] = {"input_tokens": prompt, "output_tokens": made}
     return json.dumps(said).encode()
+
+
+def counted(seen: Seen) -> bytes:
+    """Embeddings, of as many texts as were sent, or a count of tokens."""
+    given = seen.fields.get("input")
+    vectors = [[0.5, -0.25] for _ in (given if isinstance(given, list) else [given])]
+    if seen.path == "/v1/embeddings":
+        rows = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(vectors)]
+        return json.dumps({"object": "list", "data": rows, "model": "m", "usage": {"prompt_tokens": 2, "total_tokens": 2}}).encode()
+    if seen.path == "/api/embed":
+        return json.dumps({"model": "m", "embeddings": vectors, "prompt_eval_count": 2}).encode()
+    return json.dumps({"embedding": vectors[0]} if seen.path == "/api/embeddings" else {"input_tokens": 7}).encode()
 
 
 def refusal(dialect: str, status: int) -> bytes:

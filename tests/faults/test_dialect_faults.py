@@ -12,8 +12,9 @@ import pytest
 from homeport.testing.loopback import bound
 from homeport.vocabulary import CHAT, COMPLETIONS, Surface
 from homeport.wire.dialects import HEARD, SPOKEN
-from tests.caller import Heard, asked
+from tests.caller import Heard, request_bytes
 from tests.dialects import DIALECT, TALKING, Told, body, error_kind, told
+from tests.faults.doors import over, shown
 from tests.faults.engines import Engine, Goes, How
 from tests.gateway import Running, config, soon
 
@@ -45,11 +46,15 @@ class House:
         self.gateway = gateway
         self.first = first
         self.second = second
+        self.receipt: dict[str, object] = {}  # of the last request
+        self._asked = 0
         self._read = 0  # bytes of the journal
 
     def ask(self, surface: Surface, model: str, *, stream: bool) -> tuple[Heard, dict[str, object]]:
-        """One request, and its receipt."""
-        heard = asked(self.gateway.url, body(surface, stream=stream, model=model), path=surface.value)
+        """One request, by the one way in and the other in turn, and its receipt."""
+        self._asked += 1
+        data = request_bytes(body(surface, stream=stream, model=model), path=surface.value)
+        heard = over(self.gateway, ("protocol", "asgi")[self._asked % 2], data, seconds=20)
         found: list[dict[str, object]] = []
 
         def settled() -> bool:
@@ -57,8 +62,8 @@ class House:
             return bool(found)
 
         assert soon(settled)
-        assert len(found) == 1
-        return heard, found[0]
+        (self.receipt,) = found
+        return heard, self.receipt
 
     def _new_receipts(self) -> list[dict[str, object]]:
         """The receipts since the last look; reading the journal from its start each time would take longer than all else."""
@@ -147,7 +152,8 @@ def test_after_content(house: House, dialect: str, how: str) -> None:
         if how == "garbage" and DIALECT[surface] == dialect:  # passed on byte for byte: for its reader to find
             continue
         goes = house.first[dialect].goes = Goes(text=FIRST, at=at, how=LATE[how])
-        heard, receipt = house.ask(surface, model, stream=True)
+        heard = shown(lambda surface=surface, model=model: house.ask(surface, model, stream=True)[0])
+        receipt = house.receipt
         cut(surface, heard, "".join(goes.tokens[:at]))
         assert receipt["outcome"] == "cut"
         ((backend, outcome),) = tries(receipt)
@@ -163,7 +169,8 @@ def cut(surface: Surface, heard: Heard, text: str) -> None:
     assert heard.status == 200
     assert heard.end in ("aborted", "reset")
     found = told(surface, heard.body, stream=True)
-    assert found.text == text
+    assert found.text
+    assert text.startswith(found.text)
     assert len(found.errors) == 1
     assert not found.ended
     assert found.finish is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,33 @@ def test_a_path_is_answered_and_leaves_one_receipt(gateway: Running, path: str) 
 
 
 @pytest.mark.parametrize("path", ["/api/chat", "/api/generate"])
-def test_a_request_that_only_loads_asks_no_backend(gateway: Running, path: str) -> None:
-    heard = asked(gateway.url, {"model": "assistant", "keep_alive": 0}, path=path)
-    assert (heard.status, heard.json["done_reason"], heard.headers["x-homeport-attempts"]) == (200, "unload", "0")
+def test_a_request_that_only_loads_asks_no_backend_that_is_no_ollama(gateway: Running, path: str) -> None:
+    heard = asked(gateway.url, {"model": "assistant"}, path=path)
+    assert (heard.status, heard.json["done_reason"], heard.headers["x-homeport-attempts"]) == (200, "load", "0")
     (receipt,) = gateway.journal.settled(1)
     assert (receipt["outcome"], receipt["backend"], receipt["attempts"]) == ("ok", None, [])
+    refused = asked(gateway.url, {"model": "assistant", "keep_alive": 0}, path=path)
+    assert refused.status == 400
+    assert "no backend of this one is an Ollama" in refused.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "field"), [("/v1/messages", "output_config"), ("/v1/messages/count_tokens", "odd"), ("/api/chat", "options"), ("/v1/responses", "text")]
+)
+def test_a_number_beyond_all_floats_is_told_and_not_stumbled_over(gateway: Running, path: str, field: str) -> None:
+    """1e999 passes as JSON until somebody reads it."""
+    body = json.dumps({"model": "assistant"} | DOORS.get(path, DOORS["/v1/messages"])[1] | {field: {"a": "BIG"}})
+    assert asked(gateway.url, body.replace('"BIG"', "1e999").encode(), path=path).status in (200, 400)  # a count is an estimate where it cannot be read
+
+
+def test_lists_in_several_lines_and_the_id_where_its_sdk_looks(tmp_path: Path) -> None:
+    with ScriptedBackend("one", style="anthropic") as backend:
+        with Running(config(tmp_path, {"cloud": {"kind": "anthropic", "url": backend.url}})) as gateway:
+            body = {"model": "assistant", "max_tokens": 5, "messages": TURN}
+            heard = asked(gateway.url, body, path="/v1/messages", headers={"anthropic-beta": "one", "Anthropic-Beta": "two"})
+            assert heard.status == 200
+            assert heard.headers["request-id"] == heard.headers["x-request-id"]
+            assert backend.asks[-1].headers["anthropic-beta"] == "one, two"
 
 
 def test_what_no_route_can_carry_is_refused_and_what_another_can_goes_there(tmp_path: Path) -> None:

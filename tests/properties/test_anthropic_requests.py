@@ -121,6 +121,9 @@ def test_what_is_composed_is_understood_again(turns: list[Turn], tools: list[Too
     prompt = Prompt(turns, tools=tools, thinking=thinking, max_tokens=9000, stop=["END"], temperature=0.5)
     again = understand(ask(compose(prompt, model="ours", stream=False, options={})))
     assert isinstance(again, Prompt)
-    assert again.thinking == thinking
+    last = next((turn for turn in reversed(turns) if turn.role == "assistant"), None)
+    if thinking and last is not None and last.calls:  # the turn goes on: its thought came before its calls
+        prompt.thinking = None
+    assert again.thinking == prompt.thinking
     again.thinking_tokens = None
     assert again == prompt

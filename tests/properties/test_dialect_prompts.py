@@ -89,7 +89,7 @@ def meaning(prompt: Prompt | Texts) -> dict[str, Any]:
     offered = prompt.tools if prompt.tool_choice != "none" else []
     return {
         "turns": said,
-        "raw": prompt.raw,
+        "raw": prompt.raw or bool(prompt.suffix),  # a gap to fill goes around the chat template anyway
         "suffix": prompt.suffix,
         "tools": [(tool.name, tool.description, tool.parameters) for tool in offered],
         "tool_choice": prompt.tool_choice if offered and prompt.tool_choice != "auto" else None,
@@ -116,6 +116,13 @@ def kept(prompt: Prompt, dialect: str) -> None:
             asked["max_tokens"] = made["max_tokens"]
         if isinstance(prompt.thinking, str):
             asked["thinking"] = True
+        last = next((turn for turn in reversed(prompt.turns) if turn.role == "assistant"), None)
+        if last is not None and last.calls and prompt.thinking not in (False, "none"):  # a turn that goes on: its thought came before
+            asked["thinking"] = None
+    if dialect == "ollama":  # which takes it for a wish
+        asked["one call"] = False
+    if dialect == "openai" and found["raw"]:  # to think is told by the template, which this prompt goes around
+        asked["thinking"] = None
     assert found == asked
 
 

@@ -102,3 +102,15 @@ def test_a_peer_that_writes_each_head_anew_is_soon_left_alone() -> None:
         assert heads.body(message) is None
         heads.learn(message, Parsed(message).headers)
     assert heads.body(message) is None
+
+
+def test_a_head_that_is_not_learned_is_the_last_that_is_known() -> None:
+    """Who keeps something beside what is known here, such as the route of a head, must never find an older head under it."""
+    heads = learned(request(b"{}"))
+    for number in range(PATIENCE + 1):
+        message = request(b"{}", more=b"x-number: %d\r\n" % number)
+        heads.learn(message, Parsed(message).headers)
+        assert heads.body(request(b"{}")) is None
+    heads = learned(request(b"{}"))
+    heads.learn(b"POST /v1/embeddings HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", {b"transfer-encoding": b"chunked"})
+    assert heads.body(request(b"{}")) is None

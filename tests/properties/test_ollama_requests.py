@@ -152,6 +152,8 @@ def test_what_was_understood_is_what_is_asked(prompt: Prompt) -> None:
 def test_gaps_and_texts_too(prompt: Prompt, texts: Texts) -> None:
     for asked in (prompt, texts):
         surface, body = ollama_request.compose(asked, model="m", stream=False, options={})
+        if isinstance(asked, Prompt) and asked.suffix:
+            asked.raw = False  # Ollama fills a gap by its template only
         assert ollama_request.understand(ask(surface, body)) == asked
 
 

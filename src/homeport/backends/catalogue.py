@@ -75,7 +75,7 @@ def _route(settings: Settings, backend: str, model: str | None, below: int | Non
         model = "pilot" if kind == "pilot" else backend if kind == "engine" else name
     if kind in ("ollama", "anthropic"):  # their dialects put each option where it belongs
         return Route(backend, model, below, options)
-    sent = {key: value for key, value in options.items() if key not in ("think", "keep_alive")}
+    sent = {key: value for key, value in options.items() if key not in ("think", "keep_alive", "num_ctx")}
     if "think" in options:  # llama.cpp and vLLM take it as an argument of the chat template
         sent["chat_template_kwargs"] = {"enable_thinking": bool(options["think"])}
     return Route(backend, model, below, sent)

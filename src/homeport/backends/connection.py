@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
             self._broken(answer, "it does not speak HTTP/1.1")
             return
         parts, ended = self._parts, self._ended
-        if ended and self._keep_alive and answer.status == OK and self._head_bytes == len(data):
+        if ended and self._keep_alive and self._head_bytes == len(data) and data.startswith(b"HTTP/1.1 200"):
             self._pool.seen.learn(data, answer.headers)
         if parts or ended or answer.headed:
             self._parts, self._ended = [], False

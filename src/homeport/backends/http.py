@@ -9,17 +9,17 @@ from homeport.backends.answer import Answer, Clocks
 from homeport.backends.cards import Cards
 from homeport.backends.leases import Lease, Leases
 from homeport.backends.pool import Endpoint, Pool, Shared
-from homeport.errors import BackendError, Refused, Unreachable
+from homeport.errors import BackendError, Refused, Stalled, Unreachable
 from homeport.runner import drive
 from homeport.settings import BackendSettings
-from homeport.vocabulary import Ask, Card, Route, Standing
+from homeport.vocabulary import Ask, Card, Finding, Route, Standing
 from homeport.wire.bridge import BRIDGES
 from homeport.wire.dialects import SPOKEN
 from homeport.wire.fitting import fitted
 
 PROBE_TIMEOUT_S = 5.0
 ANTHROPIC_VERSION = b"anthropic-version: 2023-06-01\r\n"  # where the caller says none
-DOWN_AFTER = 2  # probes in a row that could not connect
+LOADING = "HTTP 503"  # what llama.cpp's server says while it loads
 MAX_LIST = 4 * 1024 * 1024  # bytes of a model list, or of what is said of a model, that are read
 
 
@@ -41,10 +41,11 @@ class FixedEndpoint:
 class HttpBackend:
     """One backend (port Backend): its places, its connections, and how it is asked."""
 
-    def __init__(self, settings: BackendSettings, endpoint: Endpoint, shared: Shared, *, discovered: bool = False) -> None:
+    def __init__(self, settings: BackendSettings, endpoint: Endpoint, shared: Shared, *, discovered: bool = False, down_after: int = 2) -> None:
         self._discovered = discovered  # nobody named it: it is served only while it answers
         self._unreachable = ""  # why probes cannot connect
         self._failed_probes = 0
+        self._down_after = down_after  # probes in a row that could not connect
         self._since = endpoint.since
         self.settings = settings
         self.name = settings.name
@@ -109,21 +110,26 @@ class HttpBackend:
         request = b"%b%bcontent-length: %d\r\n\r\n%b" % (head, more, len(body), body)
         return Answer(pool, request, self._stream_clocks if stream else self._whole_clocks, self._shared.deadlines)
 
-    async def probe(self) -> None:
-        """Ask, for free, which models it serves, and note whether it answers at all."""
-        if self._endpoint.state != "healthy" or self.kind in ("engine", "pilot"):
-            return
+    async def probe(self) -> Finding:
+        """Ask, for free, which models it serves, and note whether it answers at all. What was found is for the monitor."""
+        if self._endpoint.state != "healthy":
+            return Finding(False if self._endpoint.state == "down" else None, self._endpoint.reason)
+        if self.kind in ("engine", "pilot"):
+            return Finding(True)
+        expected = bool(self.models) or not self._discovered
         try:
             await drive(self._list())
         except Unreachable as error:
             self._failed_probes += 1
-            if self._failed_probes >= DOWN_AFTER or not self.models:
+            if self._failed_probes >= self._down_after or not self.models:
                 self._set_unreachable(str(error))
-        except BackendError:
-            return  # it is there, and busy: a late probe is not *down*
-        else:
-            self._failed_probes = 0
-            self._set_unreachable("")
+            return Finding(False if expected else None, str(error))
+        except BackendError as error:  # it is there, and may be busy: a late probe is not *down* while it works for us, nor is one that loads
+            excused = str(error) == LOADING or (isinstance(error, Stalled) and self._leases.in_flight > 0)
+            return Finding(None if excused or not expected else False, str(error))
+        self._failed_probes = 0
+        self._set_unreachable("")
+        return Finding(True)
 
     async def learn(self) -> None:
         """Ask, for free, what its models can do and how long a prompt may be. What cannot be had stays as it was."""

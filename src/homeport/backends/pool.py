@@ -20,11 +20,23 @@ IDLE_S = 4.0  # an idle connection older than this is not used again: uvicorn, a
 class Endpoint(Protocol):
     """Where a backend listens, and whether it is ready: a fixed address, or an engine of ours."""
 
-    url: str
     key: str | None
-    state: str
-    reason: str
-    since: float
+
+    @property
+    def url(self) -> str:
+        """Where it listens; "" while that is not known."""
+
+    @property
+    def state(self) -> str:
+        """healthy | loading | down"""
+
+    @property
+    def reason(self) -> str:
+        """Why, in words for people."""
+
+    @property
+    def since(self) -> float:
+        """When that began, in seconds since the epoch."""
 
     async def ready(self, timeout_s: float) -> None:
         """Wait until it can be asked. Raises Unreachable."""
@@ -109,6 +121,12 @@ class Pool:
             if connection not in self.open:  # failed, or given up meanwhile: it may yet be made
                 connection.abort()
         return connection
+
+    def rest(self) -> None:
+        """Close the idle connections, so that the next answer has to wait until the endpoint is ready."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.abort()
 
     def close(self) -> None:
         """Close every connection, idle or not."""

@@ -76,7 +76,12 @@ def said(settings: Settings) -> str:
 
 def values(settings: Settings) -> list[tuple[str, Any, str]]:
     """Each dotted key with its value and origin."""
-    tree: dict[str, dict[str, Any]] = {"server": {"": settings.server}, "backends": settings.backends, "models": settings.models}
+    tree: dict[str, dict[str, Any]] = {
+        "server": {"": settings.server},
+        "backends": settings.backends,
+        "models": settings.models,
+        "monitor": {"": settings.monitor},
+    }
     found = []
     for section, entries in tree.items():
         for name, struct in entries.items():
@@ -108,6 +113,20 @@ def _value(settings: Settings, dotted: str, value: Any) -> Any:
         return f"(set from {source})"
     if isinstance(value, Path):
         return str(value)
+    if dotted in ("monitor.notify", "monitor.dead_man_url") and value:
+        return _hidden(settings, dotted, value)
+    if dotted == "monitor.watch":
+        return list(value)
     if isinstance(value, tuple):
         return [{key: found for key in entry.__struct_fields__ if (found := getattr(entry, key)) is not None} for entry in value]
     return value
+
+
+def _hidden(settings: Settings, dotted: str, value: str | tuple[str, ...]) -> str | list[str]:
+    """Addresses that may hold tokens: of each only what stands before the `://`, or where it was set."""
+    if isinstance(value, str):
+        return f"{value.partition('://')[0]}://…"
+    return [
+        f"(set from {source})" if (source := settings.secrets.get(f"{dotted}[{number}]")) else f"{url.partition('://')[0]}://…"
+        for number, url in enumerate(value, 1)
+    ]

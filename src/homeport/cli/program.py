@@ -18,6 +18,7 @@ COMMANDS = {
     "up": ("up:up", "Run the gateway in the foreground."),
     "status": ("status:status", "What is up, and what is not."),
     "models": ("models:models", "The models that can be asked for, and what answers them."),
+    "pull": ("pull:pull", "Bring a model from the hub or an address, and serve it."),
     "run": ("run:run", "Ask a model, and see the answer as it comes."),
     "logs": ("logs:logs", "What happened: a line for each request, oldest first."),
     "connect": ("connect:connect", "Point an app at this gateway: Aider, Codex, Zed and others."),
@@ -31,6 +32,8 @@ HABITS = {
     "ask": "run",
     "chat": "run",
     "log": "logs",
+    "download": "pull",
+    "get": "pull",
     "rm": "revoke",
     "remove": "revoke",
 }
@@ -50,6 +53,7 @@ GROUPS = {
             "show": ("config:show", "Every value and where it comes from: flag, environment, file or default."),
         },
     ),
+    "notify": ("Who is told when a backend goes down.", {"test": ("notify:send_test", "Send a test message.")}),
     "ledger": ("The table of all receipts.", {"rebuild": ("ledger:rebuild", "Make the ledger anew from the journal.")}),
 }
 

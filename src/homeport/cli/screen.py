@@ -12,9 +12,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from homeport.cli.console import say
+from homeport.rules.wording import duration
 
 STYLES = {"bold": "1", "dim": "2", "good": "32", "bad": "31", "warn": "33"}
 GAP = "  "
+
+__all__ = ["clean", "counted", "cut", "duration", "is_terminal", "moment", "paint", "plain", "print_json", "table"]
 
 
 def is_terminal(stream: TextIO | None = None) -> bool:
@@ -61,22 +64,6 @@ def cut(line: str) -> str:
     """The line no wider than the terminal; as it is where there is none."""
     wide = shutil.get_terminal_size().columns if is_terminal() else sys.maxsize
     return line if _width(line) <= wide else line[: wide - 1] + "…"
-
-
-def duration(seconds: float) -> str:
-    """`850 ms`, `12 s`, `5 min`, `3 h 20 min`, `2 d 4 h`."""
-    if seconds < 0.9995:
-        return f"{max(seconds, 0) * 1000:.0f} ms"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
 def moment(seconds: float) -> str:

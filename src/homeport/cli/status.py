@@ -51,7 +51,22 @@ def lines(found: dict[str, Any]) -> list[str]:
             out.append(
                 screen.paint(f"{screen.clean(backend.get('name'))} is {screen.clean(backend.get('state'))}{ago}: {screen.clean(backend['reason'])}", "warn")
             )
-    return out
+    return [*out, *_last_incident(found)]
+
+
+def _last_incident(found: dict[str, Any]) -> list[str]:
+    """The last outage in one line, or nothing."""
+    incident = next((incident for incident in found.get("incidents") or [] if isinstance(incident, dict)), None)
+    if incident is None or not isinstance(incident.get("since"), int | float):
+        return []
+    until, lasted = incident.get("until"), incident.get("downtime_s")
+    if isinstance(until, int | float):
+        length = f" for {screen.duration(lasted)}" if isinstance(lasted, int | float) else ""
+        when = f"was down{length} until {screen.moment(until)}"
+    else:
+        when = f"is down since {screen.moment(incident['since'])}"
+    traffic = f"; {screen.clean(incident['traffic'])}" if incident.get("traffic") else ""
+    return ["", f"Last incident: {screen.clean(incident.get('backend'))} {when} ({screen.clean(incident.get('reason'))}){traffic}"]
 
 
 def _row(backend: dict[str, Any]) -> tuple[object, ...]:

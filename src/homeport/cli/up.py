@@ -10,7 +10,7 @@ from pathlib import Path
 
 from homeport.cli.console import say
 from homeport.cli.failure import Failed, Usage
-from homeport.settings import Settings, address, load
+from homeport.settings import Settings, address, from_here, load
 from homeport.vocabulary import Standing
 
 QUESTION = "Where is my parcel?"
@@ -44,11 +44,6 @@ def up(*, config: Path | None = None, listen: str | None = None, workers: int = 
         return homeport.app.run(settings, ready=ready)
     except OSError as error:
         raise _cannot_listen(settings.server.listen, error) from None
-
-
-def from_here(url: str) -> str:
-    """The address under which this machine reaches a gateway that listens at all of its interfaces."""
-    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
 
 
 def greeting(url: str, settings: Settings, found: Sequence[Standing]) -> list[str]:

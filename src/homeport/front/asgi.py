@@ -10,18 +10,18 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from homeport.errors import CallerError, ClientLeft, HomeportError, Malformed, TooLarge, Unauthenticated
-from homeport.front import pages
+from homeport.errors import CallerError, ClientLeft, Forbidden, HomeportError, Malformed, TooLarge, Unauthenticated
+from homeport.front import ollama_pages, pages
+from homeport.front.envelopes import told
 from homeport.front.gateway import Gateway
 from homeport.front.routes import MODEL_ROUTES, READ_HEADERS
 from homeport.rules import selection
 from homeport.runner import Runner, Signal
 from homeport.vocabulary import Caller, Request
-from homeport.wire.openai import reply as openai_reply
 
 Endpoint = Callable[[HttpRequest], Coroutine[Any, Any, Response]]
 
@@ -136,7 +136,7 @@ class ModelRoute:
         self._dialect, self._surface = MODEL_ROUTES[path]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {name: value for name, value in scope["headers"] if name in READ_HEADERS}
+        headers = _read(scope)
         caller = self._gateway.greet(headers)
         body = await self._body(receive, headers)
         if body is None:
@@ -190,12 +190,20 @@ def app(gateway: Gateway) -> Starlette:
 
     def guarded(make: Callable[[HttpRequest], Response], *, key: bool) -> Endpoint:
         async def endpoint(request: HttpRequest) -> Response:
-            headers = {name: value for name, value in request.scope["headers"] if name in READ_HEADERS}
             if key or gateway.keyless:
-                gateway.greet(headers)
+                gateway.greet(_headers(request))
             return make(request)
 
         return endpoint
+
+    def known(name: str) -> pages.Name:
+        found = pages.named(gateway, name)
+        if found is None:
+            raise selection.unknown(name, [entry.name for entry in gateway.models()])
+        return found
+
+    async def root(_: HttpRequest) -> Response:
+        return PlainTextResponse("Homeport is running")
 
     async def health(_: HttpRequest) -> Response:
         return page(b'{"status":"ok"}')
@@ -205,40 +213,77 @@ def app(gateway: Gateway) -> Starlette:
         return page(body, status)
 
     def one_model(request: HttpRequest) -> Response:
-        name = request.path_params["name"]
-        found = pages.model(gateway, name)
-        if found is None:
-            raise selection.unknown(name, [known for known, _, _ in gateway.models()])
+        found = pages.model(gateway, known(request.path_params["name"]).name)
+        assert found is not None
         return page(found)
+
+    async def show(request: HttpRequest) -> Response:
+        gateway.greet(_headers(request))
+        return page(ollama_pages.show(gateway, known(ollama_pages.asked(await _small(request)))))
+
+    def managed(request: HttpRequest) -> Response:
+        what = request.url.path.removeprefix("/api/").partition("/")[0]
+        raise Forbidden(f"`{what}` is refused: models are managed where they run, not through Homeport. Use that machine's own Ollama; what it has shows here.")
 
     routes: list[Route] = [Route(path, ModelRoute(gateway, path), methods=["POST"]) for path in MODEL_ROUTES]
     routes += [
+        Route("/", root),
         Route("/health", health),
         Route("/ready", ready),
         Route("/status", guarded(lambda _: page(pages.status(gateway, time.time())), key=False)),
-        Route("/v1/models", guarded(lambda _: page(pages.models(gateway)), key=True)),
+        Route("/v1/models", guarded(lambda request: page(pages.models(gateway, request.query_params)), key=True)),
         Route("/v1/models/{name:path}", guarded(one_model, key=True)),
+        Route("/api/version", guarded(lambda _: page(ollama_pages.version()), key=False)),
+        Route("/api/tags", guarded(lambda _: page(ollama_pages.tags(gateway)), key=True)),
+        Route("/api/ps", guarded(lambda _: page(ollama_pages.ps(gateway)), key=True)),
+        Route("/api/show", show, methods=["POST"]),
+        *(Route(path, guarded(managed, key=True), methods=methods) for path, methods in ollama_pages.REFUSED.items()),
     ]
     served = Starlette(routes=routes, exception_handlers={HomeportError: _homeport_error, HTTPException: _http_error})
     served.router.redirect_slashes = False  # its redirect would be built from the caller's Host
     return served
 
 
-def _homeport_error(_: HttpRequest, error: Exception) -> Response:
+def _headers(request: HttpRequest) -> dict[bytes, bytes]:
+    return _read(request.scope)
+
+
+def _read(scope: Scope) -> dict[bytes, bytes]:
+    """The headers that Homeport reads; a list may come in several lines (RFC 9110, 5.3)."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        if name in READ_HEADERS:
+            headers[name] = headers[name] + b", " + value if name == b"anthropic-beta" and name in headers else value
+    return headers
+
+
+async def _small(request: HttpRequest) -> bytes:
+    """The body of a request that only names a model. Raises TooLarge."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > SMALL:
+            raise TooLarge(f"The body is larger than {SMALL // 1024} KB; it need only name a model.")
+    return body
+
+
+SMALL = 64 * 1024  # bytes
+
+
+def _homeport_error(request: HttpRequest, error: Exception) -> Response:
     assert isinstance(error, HomeportError)
     headers = {"www-authenticate": "Bearer"} if isinstance(error, Unauthenticated) else None
-    return Response(openai_reply.error_body(error), error.status, headers, media_type="application/json")
+    return Response(told(error, request.url.path, _headers(request)), error.status, headers, media_type="application/json")
 
 
 def _http_error(request: HttpRequest, error: Exception) -> Response:
     """404 and 405, in words."""
     assert isinstance(error, HTTPException)
+    path = request.url.path
     known: CallerError
     if error.status_code == 405:
-        known = Malformed(
-            f"{request.method} does not work on {request.url.path[:200]}; it takes {(error.headers or {}).get('Allow', 'POST')}.", code="method_not_allowed"
-        )
+        known = Malformed(f"{request.method} does not work on {path[:200]}; it takes {(error.headers or {}).get('Allow', 'POST')}.", code="method_not_allowed")
     else:
-        known = Malformed(f"There is nothing at {request.url.path[:200]}. The model routes are {', '.join(MODEL_ROUTES)}.", code="not_found")
+        known = Malformed(f"There is nothing at {path[:200]}. The model routes are {', '.join(MODEL_ROUTES)}.", code="not_found")
     known.status = error.status_code
-    return Response(openai_reply.error_body(known), error.status_code, error.headers, media_type="application/json")
+    return Response(told(known, path, _headers(request)), error.status_code, error.headers, media_type="application/json")

@@ -12,8 +12,8 @@ from uvicorn.server import ServerState
 from homeport.errors import HomeportError, Malformed
 from homeport.front import framing, protocol
 from homeport.front.asgi import app
+from homeport.front.envelopes import path_of, told
 from homeport.front.gateway import Gateway
-from homeport.wire.openai import reply as openai_reply
 
 
 class PageProtocol(HttpToolsProtocol):
@@ -21,6 +21,7 @@ class PageProtocol(HttpToolsProtocol):
 
     def __init__(self, config: Config, state: ServerState) -> None:
         super().__init__(config, state, {})
+        self.url = b""  # uvicorn's: of the request under way
         self._receiving = self._heading = True
         self._held = b""  # the beginning of a request, until its head is whole
         self._head_bytes = 0
@@ -41,7 +42,7 @@ class PageProtocol(HttpToolsProtocol):
             return
         self._held = b""
         if not bare and (end < 0 or end > protocol.MAX_HEAD):
-            self._refuse(Malformed("The request head is longer than 64 KB.", code="head_too_large"), 431)
+            self._refuse(Malformed("The request head is longer than 64 KB.", code="head_too_large"), 431, path_of(data))
             return
         super().data_received(framing.without_upgrade(data) if b"upgrade" in data[:end].lower() else data)
 
@@ -78,9 +79,10 @@ class PageProtocol(HttpToolsProtocol):
         if (self._receiving or self._held) and time.monotonic() - self._quiet_since > protocol.HEAD_TIMEOUT_S:
             self._refuse(Malformed(f"The request did not arrive within {protocol.HEAD_TIMEOUT_S:g} s.", code="request_timeout"), 408)
 
-    def _refuse(self, error: HomeportError, status: int) -> None:
+    def _refuse(self, error: HomeportError, status: int, path: str = "") -> None:
         if not self.transport.is_closing():
-            self.transport.write(framing.refusal(status, openai_reply.error_body(error)))
+            path = path or path_of(self._held) or self.url.decode("latin-1")
+            self.transport.write(framing.refusal(status, told(error, path)))
             self.transport.close()
 
 

@@ -15,6 +15,7 @@ from typing import cast
 import httptools
 
 from homeport.errors import CallerError, ClientLeft, HomeportError, Malformed, TooLarge, Unauthenticated
+from homeport.front.envelopes import path_of, told
 from homeport.front.exchange import STATUS, Exchange
 from homeport.front.framing import bare_lf, is_plain, refusal, without_upgrade
 from homeport.front.gateway import Gateway
@@ -23,7 +24,6 @@ from homeport.rules.admission import ANYONE
 from homeport.runner import Runner
 from homeport.vocabulary import Request, Surface
 from homeport.wire.heads import Heads
-from homeport.wire.openai import reply as openai_reply
 
 MAX_HEAD = 64 * 1024  # bytes of request head
 HEAD_TIMEOUT_S = 30.0  # for a head, and between two pieces of a body
@@ -178,7 +178,10 @@ class Front(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._headed:
-            self._headers[name.lower()] = value
+            name = name.lower()
+            if name == b"anthropic-beta" and name in self._headers:  # a list may come in several lines (RFC 9110, 5.3)
+                value = self._headers[name] + b", " + value
+            self._headers[name] = value
             return
         self._head_bytes += len(name) + len(value)  # trailers, which nobody reads
         if self._head_bytes > MAX_HEAD:
@@ -325,6 +328,9 @@ class Front(asyncio.Protocol):
             end = data.find(b"\r\n\r\n")
             if end < 0 and len(data) < MAX_HEAD and not bare_lf(data):
                 return self._hold(data)
+            if end > MAX_HEAD:
+                self._refuse(Malformed("The request head is longer than 64 KB.", code="head_too_large"), 431)
+                return b""
             if b"upgrade" in data[:end].lower():
                 data = without_upgrade(data)
             self._head = b""
@@ -383,8 +389,8 @@ class Front(asyncio.Protocol):
         if transport is None or self.closing:
             return
         self.closing = True
-        body = openai_reply.error_body(error)
-        transport.write(refusal(status, body))
+        path = self._url.decode("latin-1") or path_of(self._read or self._head)
+        transport.write(refusal(status, told(error, path)))
         self.quiet_since = self._clock.now
         if transport.can_write_eof():
             transport.write_eof()  # and read on, dropping it: a close now would reset the connection before it is read

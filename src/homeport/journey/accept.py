@@ -69,6 +69,8 @@ class Reception:
             out.abort(heard.error_event(error, self._id))
             return
         head = f"content-type: application/json\r\nx-request-id: {self._id}\r\n"
+        if self._request.dialect == "anthropic":
+            head += f"request-id: {self._id}\r\n"  # where its SDK looks for it
         if error.retry_after_s is not None:
             head += f"retry-after: {error.retry_after_s}\r\n"
         if error.should_retry is not None:

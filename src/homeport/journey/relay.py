@@ -56,6 +56,8 @@ class Relay:
             out.begin(200, (self._head(account) + _STREAM % bridge.out_type).encode("latin-1", "replace"))
             out.end(events)
             return
+        if ask.dialect == "ollama" and account.backend is not None:
+            body = BRIDGES[account.dialect][ask.surface].timed(body, account.figures(usage, reply.generation_s))
         speed, spent = account.settle("ok", reply), int(reply.generation_s * 1_000_000)
         figures = f"x-tok-per-s: {speed}\r\nx-gen-time: {spent // 1_000_000}.{spent % 1_000_000:06d}\r\nx-tokens: {usage.completion}\r\n"
         head = f"{self._head(account)}{figures}content-type: {reply.content_type}\r\n"
@@ -127,7 +129,9 @@ class Relay:
             lines = (("x-homeport-backend", backend.name), ("x-homeport-model", route.model), ("x-homeport-location", backend.location))
             head = "".join(f"{field}: {_clean(value)}\r\n" for field, value in lines)
             self._heads[backend.name, route.model] = head
-        return f"{head}x-homeport-attempts: {account.tries}\r\nx-request-id: {account.ask.id}\r\n"
+        ask = account.ask
+        also = f"request-id: {ask.id}\r\n" if ask.dialect == "anthropic" else ""  # where its SDK looks for it
+        return f"{head}x-homeport-attempts: {account.tries}\r\nx-request-id: {ask.id}\r\n{also}"
 
 
 async def _some(upstream: Upstream) -> bytes:

@@ -4,9 +4,25 @@
 on which of its `lines`, `places` knows the folders of the platform, `address` what `listen` means.
 """
 
-from homeport.settings.address import address, is_loopback
+from homeport.settings.address import address, from_here, is_loopback
+from homeport.settings.monitor import minutes
 from homeport.settings.places import usual_file
 from homeport.settings.reading import load
-from homeport.settings.tree import BackendSettings, Kind, Location, ModelSettings, RouteSettings, Server, Settings
+from homeport.settings.tree import BackendSettings, Kind, Location, ModelSettings, MonitorSettings, RouteSettings, Server, Settings
 
-__all__ = ["BackendSettings", "Kind", "Location", "ModelSettings", "RouteSettings", "Server", "Settings", "address", "is_loopback", "load", "usual_file"]
+__all__ = [
+    "BackendSettings",
+    "Kind",
+    "Location",
+    "ModelSettings",
+    "MonitorSettings",
+    "RouteSettings",
+    "Server",
+    "Settings",
+    "address",
+    "from_here",
+    "is_loopback",
+    "load",
+    "minutes",
+    "usual_file",
+]

@@ -1,8 +1,11 @@
-"""What `listen` means: a host and a port, and whether only this machine can reach them."""
+"""What `listen` means (a host and a port, and whether only this machine can reach them), and what is wrong with a URL."""
 
 from __future__ import annotations
 
 import socket
+from urllib.parse import urlsplit
+
+from homeport.settings.document import shown
 
 EXAMPLE = '"127.0.0.1:8461"'
 
@@ -41,6 +44,33 @@ def is_loopback(listen: str) -> bool:
     if _is_ip(socket.AF_INET6, host):
         return socket.inet_pton(socket.AF_INET6, host) == socket.inet_pton(socket.AF_INET6, "::1")
     return host.lower() == "localhost"
+
+
+def from_here(url: str) -> str:
+    """The address under which this machine reaches a gateway that listens at all of its interfaces."""
+    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+
+
+def url_problem(value: str) -> str | None:
+    """What is wrong with an address, or None. Never shows it where it may hold a password."""
+    if not value.isascii() or " " in value or "\\" in value:
+        return "takes an address in ASCII without blanks"
+    if "@" in value:
+        return "may not hold a user name or password; use api_key"
+    try:
+        parts = urlsplit(value if "://" in value else f"http://{value}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port, parts = None, None, urlsplit("")
+    if not host or port == 0 or host.startswith("."):
+        return f'is no address, or its port is not from 1 to 65535: "{shown(value)}"'
+    if "://" not in value:
+        return f'takes http:// or https:// at its start; did you mean "http://{shown(value)}"?'
+    if parts.scheme not in ("http", "https"):
+        return f'takes http:// or https:// at its start, not "{shown(parts.scheme)}://"'
+    if parts.query or parts.fragment or value.endswith(("?", "#")):
+        return "takes no ? or # part"
+    return None
 
 
 def _is_ip(family: int, host: str) -> bool:

@@ -6,10 +6,12 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
+from homeport.settings.address import url_problem
 from homeport.settings.document import Table, described, listed, meant, shown
+from homeport.settings.secret import read_secret
 from homeport.settings.tree import BackendSettings, Kind, Location
 
 KINDS = ("ollama", "openai", "anthropic", "engine", "pilot")
@@ -33,7 +35,6 @@ FOREIGN = {  # keys that a kind does not take, and what to do instead
     },
 }
 PRIVATE_NAMES = ("localhost", "local", "lan", "home", "internal", "intranet", "arpa", "test", "ts.net")
-SECRET_BYTES = 65536
 
 
 def read_backend(name: str, table: Table, environ: Mapping[str, str], secrets: dict[str, str]) -> BackendSettings:
@@ -97,33 +98,11 @@ def _url(table: Table, *, needed: bool) -> str | None:
         if needed:
             table.missing("url", f'url = "{example}"')
         return None
-    problem = _url_problem(value)
+    problem = url_problem(value)
     if problem:
         table.problem("url", problem)
         return None
     return value.rstrip("/").removesuffix("/v1").rstrip("/")
-
-
-def _url_problem(value: str) -> str | None:
-    """What is wrong with an address, or None. Never shows it where it may hold a password."""
-    if not value.isascii() or " " in value or "\\" in value:
-        return "takes an address in ASCII without blanks"
-    if "@" in value:
-        return "may not hold a user name or password; use api_key"
-    try:
-        parts = urlsplit(value if "://" in value else f"http://{value}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port, parts = None, None, urlsplit("")
-    if not host or port == 0 or host.startswith("."):
-        return f'is no address, or its port is not from 1 to 65535: "{shown(value)}"'
-    if "://" not in value:
-        return f'takes http:// or https:// at its start; did you mean "http://{shown(value)}"?'
-    if parts.scheme not in ("http", "https"):
-        return f'takes http:// or https:// at its start, not "{shown(parts.scheme)}://"'
-    if parts.query or parts.fragment or value.endswith(("?", "#")):
-        return "takes no ? or # part"
-    return None
 
 
 def _is_public(url: str) -> bool:
@@ -177,39 +156,8 @@ def _secret(table: Table, key: str, environ: Mapping[str, str], secrets: dict[st
     if not isinstance(value, dict):
         table.problem(key, f"takes a table, not {described(value)}; {fix}")
         return None
-    inner = Table(table.document, (*table.key, key), value, name=name)
-    inner.known(("env", "file"))
-    if len(value) != 1 or not set(value) & {"env", "file"}:
-        if set(value) <= {"env", "file"}:
-            table.problem(key, f"takes either env or file; {fix}")
+    found = read_secret(table, key, value, (key,), variable, environ)
+    if found is None:
         return None
-    source: Literal["env", "file"] = "env" if "env" in value else "file"
-    told = inner.text(source, variable if source == "env" else "path")
-    table.document.origins.pop(f"{name}.{source}", None)
-    if told is None:
-        return None
-    secret = _from_environment(inner, told, environ) if source == "env" else _from_file(inner, told)
-    if secret is not None and not (secret.isascii() and secret.isprintable() and secret.strip()):
-        inner.problem(source, f"leads to a secret that is empty, or not one line of ASCII characters ({source} {shown(told)})")
-        return None
-    secrets[name] = f"{source} {shown(told)}"
-    return secret
-
-
-def _from_environment(table: Table, name: str, environ: Mapping[str, str]) -> str | None:
-    if name not in environ:
-        table.problem("env", f"names {shown(name)}, which is not set; export {shown(name)}=… before the start")
-        return None
-    return environ[name].strip()
-
-
-def _from_file(table: Table, name: str) -> str | None:
-    path = table.beside("file", name)
-    if path is None:
-        return None
-    try:
-        with path.open("rb") as file:
-            return file.read(SECRET_BYTES).decode().strip()
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        table.problem("file", f"cannot be read: {path}: {getattr(error, 'strerror', None) or 'not text'}")
-        return None
+    secrets[name] = found[1]
+    return found[0]

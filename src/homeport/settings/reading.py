@@ -11,11 +11,11 @@ from homeport.settings import places
 from homeport.settings.address import address
 from homeport.settings.backend import read_backend
 from homeport.settings.document import Document, Table, described, listed, meant, shown
+from homeport.settings.monitor import read_monitor
 from homeport.settings.tree import BackendSettings, ModelSettings, RouteSettings, Server, Settings
 
 SECTIONS = ("server", "backends", "models", "monitor", "tasks", "tunnel", "fleet")
 LATER = {  # sections that other versions serve; their keys are still checked
-    "monitor": ("notify", "probe_interval_s", "down_after", "up_after", "dead_man_url"),
     "tasks": ("paths",),
     "tunnel": ("to", "port", "host_key", "identity", "remote", "local"),
     "fleet": ("url", "lease_ttl_s"),
@@ -44,12 +44,14 @@ def load(*, config: Path | None = None, listen: str | None = None, environ: Mapp
     discover = not backends
     if PILOT not in backends and any(route.backend == PILOT for model in models.values() for route in model.routes):
         backends[PILOT] = BackendSettings(name=PILOT, kind="pilot")
+    monitor = read_monitor(document.table("monitor"), environ, secrets)
     _variables(document, environ, secrets)
     document.refuse()
     return Settings(
         server=server,
         backends=backends,
         models=models,
+        monitor=monitor,
         discover=discover,
         path=path.absolute() if path else None,
         origins=document.origins,

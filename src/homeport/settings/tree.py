@@ -63,12 +63,29 @@ class ModelSettings(Struct, frozen=True, kw_only=True):
     on_break: Literal["error"] = "error"
 
 
+class MonitorSettings(Struct, frozen=True, kw_only=True):
+    """`[monitor]`: when a backend counts as down, and who is told. Times are seconds."""
+
+    notify: tuple[str, ...] = ()  # apprise URLs, resolved from their environment variables or files
+    probe_interval_s: float = 15.0
+    down_after: int = 2  # failed probes in a row
+    up_after: int = 2  # good probes in a row
+    dead_man_url: str | None = None
+    quiet_hours: str | None = None  # such as "23:00-07:00", on the clock of this place
+    watch: tuple[str, ...] = ()  # addresses of other Homeports, without a trailing slash
+
+    def __repr__(self) -> str:
+        """Without the URLs, which may hold tokens, so that they reach no log."""
+        return f"MonitorSettings(notify={len(self.notify)} of them, watch={self.watch!r})"
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything Homeport was told. `discover`: no `[backends]` given, so look for engines on loopback."""
 
     server: Server
     backends: dict[str, BackendSettings] = field(default_factory=dict)
     models: dict[str, ModelSettings] = field(default_factory=dict)
+    monitor: MonitorSettings = field(default_factory=MonitorSettings)
     discover: bool = False
     path: Path | None = None  # the file that was read
     origins: dict[str, str] = field(default_factory=dict)  # dotted key → "flag" "environment" "file" "default"

@@ -75,6 +75,12 @@ class Ledger:
             (rows,) = self._connection.execute("SELECT count(*) FROM receipts").fetchone()
         return int(rows)
 
+    def answers(self, since: float, until: float) -> list[tuple[str, str | None, str, int]]:
+        """How many Asks came between two times, seconds since the epoch, by (asked name, backend, outcome)."""
+        grouped = "SELECT asked, backend, outcome, count(*) FROM receipts WHERE ts >= ? AND ts < ? GROUP BY asked, backend, outcome"
+        with self._explained():
+            return self._connection.execute(grouped, (since, until)).fetchall()
+
     def damage(self) -> list[str]:
         """What of the journal cannot be read, a sentence a file; empty where all is well."""
         with self._explained():

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
@@ -76,3 +76,36 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[int | None]:
+    """As `exclusive`, without waiting: gives the open file's descriptor, or None where another process (or another caller here) holds it.
+
+    Where the file system has no locks, nobody is kept out. The file goes with the lock. Raises OSError.
+    """
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock(fd, shared=False, wait=False)
+        except OSError as error:
+            if error.errno in _TAKEN:
+                os.close(fd)
+                yield None
+                return
+        if _is_at(path, fd):
+            break
+        os.close(fd)  # whoever held it before took it away meanwhile
+    try:
+        yield fd
+    finally:
+        with suppress(OSError):  # Windows removes no open file
+            path.unlink()
+        os.close(fd)
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(fd))
+    except FileNotFoundError:
+        return False

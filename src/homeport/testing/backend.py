@@ -33,7 +33,7 @@ class ScriptedBackend(HttpLoopback):
 
     Each request that generates or embeds takes the next behaviour of `script`, then `default`: a text, a Behaviour, or a function of the
     request; its `finish` is said in OpenAI's words on every path. `pages` replaces what a path answers. `slots` requests run at once, more
-    wait in order, unanswered. `models` are names, or Models where their context and capabilities matter.
+    wait in order, unanswered; only they are `in_flight`. `models` are names, or Models where their context and capabilities matter.
     """
 
     def __init__(
@@ -64,6 +64,10 @@ class ScriptedBackend(HttpLoopback):
     def generations(self) -> int:
         """How many requests made it generate; probes must leave this at 0."""
         return len(self.asks)
+
+    def works(self, seen: Seen) -> bool:
+        """Pages are no work: whoever probes is not counted as in flight."""
+        return seen.path.partition("?")[0] in surfaces.OF[self.style]
 
     def ends(self, connection: Connection) -> bool:
         return self.closes_after is not None and connection.answered >= self.closes_after

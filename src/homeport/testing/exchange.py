@@ -279,14 +279,18 @@ class HttpLoopback(Loopback):
             self._empty.set()
         self.changed()
 
+    def works(self, seen: Seen) -> bool:
+        """Whether a request counts as in flight."""
+        return True
+
     def began(self, seen: Seen) -> None:
         """A request is whole."""
         self.requests.append(seen)
-        self.in_flight += 1
+        self.in_flight += self.works(seen)
         self.in_flight_peak = max(self.in_flight_peak, self.in_flight)
         self.changed()
 
     def finished(self, seen: Seen) -> None:
         """A request was answered, or is not wanted any more."""
-        self.in_flight -= 1
+        self.in_flight -= self.works(seen)
         self.changed()

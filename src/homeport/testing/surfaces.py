@@ -35,7 +35,11 @@ def page(style: StyleName, method: str, path: str, models: list[Model], fields: 
         return 404, encode(dialect(style, path).error(404, "Not Found")), None
     shapes = STYLES[style]
     if reads and path in ("/v1/models", "/models"):
-        return 200, encode(shapes.models([model.name for model in models])), None
+        return 200, encode(_listed(shapes, models)), None
+    if reads and path == "/props" and style == "llama.cpp":
+        return 200, encode(_props(models[0])), None
+    if reads and path == "/version" and style == "vllm":
+        return 200, encode({"version": "0.32.0"}), None
     if reads and path in ("/health", "/v1/health"):
         return shapes.health()
     found = ollama.page(method, path, models, fields) if style == "ollama" else None
@@ -43,3 +47,24 @@ def page(style: StyleName, method: str, path: str, models: list[Model], fields: 
         status, document = found
         return (status, document.encode(), "text/plain; charset=utf-8") if isinstance(document, str) else (status, encode(document), None)
     return 404, encode(dialect(style, path).error(404, "File Not Found")), None
+
+
+def _listed(shapes: Style, models: list[Model]) -> Json:
+    """The model list, with the context of each model where the engine tells it."""
+    listed = shapes.models([model.name for model in models])
+    for row, model in zip(listed["data"], models, strict=True):
+        if "max_model_len" in row:
+            row["max_model_len"] = model.context
+        if "meta" in row:
+            row["meta"] |= {"n_ctx": model.context, "n_ctx_train": model.trained, "size": model.size}
+    return listed
+
+
+def _props(model: Model) -> Json:
+    """llama.cpp's `/props`, as far as it describes the model."""
+    can = model.capabilities
+    caps = {"supports_system_role": True, "supports_tool_calls": "tools" in can, "supports_tools": "tools" in can, "supports_typed_content": False}
+    template = "{%- if enable_thinking %}<think>{% endif %}" if "thinking" in can else "{{ messages[0].content }}"
+    shared = {"total_slots": 2, "model_alias": model.name, "model_ftype": "all F32", "model_path": model.name}
+    shape = {"modalities": {"vision": "vision" in can, "video": False, "audio": False}, "chat_template": template, "chat_template_caps": caps}
+    return {"default_generation_settings": {"n_ctx": model.context}, **shared, **shape, "build_info": "b0-unknown"}

@@ -19,7 +19,7 @@ from homeport.vocabulary import (
 from homeport.wire import assemble
 from homeport.wire.crossing import Assembling, Streaming, Whole
 from homeport.wire.dialects import Heard, Spoken
-from homeport.wire.normal import Answer, Piece, gather
+from homeport.wire.normal import Answer, Piece, Texts, gather
 
 _encode = msgspec.json.Encoder().encode
 EMBEDS = frozenset({EMBEDDINGS, EMBED, OLD_EMBED})
@@ -39,6 +39,8 @@ class Across:
         return ask.surface not in EMBEDS
 
     def request(self, ask: Ask, route: Route, *, stream: bool) -> tuple[str, bytes]:
+        if self._heard.loads(ask):
+            raise Uncarried("Only an Ollama loads and unloads models. Send a prompt.", param="keep_alive")
         asked = self._heard.understand(ask)
         if ask.surface in EMBEDS and self._spoken.vectors is None:
             raise Uncarried("The backend of this model makes no embeddings. Name a model that does; GET /v1/models lists what is served.", param="model")
@@ -56,6 +58,9 @@ class Across:
             assert self._spoken.vectors is not None
             assert self._heard.embeddings is not None
             vectors = self._spoken.vectors(body)
+            asked = self._heard.understand(ask)
+            if isinstance(asked, Texts) and len(vectors.vectors) != len(asked.texts):
+                raise BrokeMidStream(f"{len(asked.texts)} texts came back as {len(vectors.vectors)} vectors")
             return self._heard.embeddings(ask, vectors), vectors.usage, None, not vectors.vectors
         answer = gather(self._spoken.pieces(body, ask))
         if not ask.stream:  # else it is still to be unfolded
@@ -67,6 +72,9 @@ class Across:
         writer = self._heard.writer(ask, created)
         written = writer.write(pieces)
         return written + writer.end(gather(pieces).usage or NOTHING, figures)
+
+    def timed(self, body: bytes, figures: dict[str, Any]) -> bytes:
+        return self._heard.timed(body, figures) if self._heard.timed is not None else body
 
     def instead(self, status: int, ask: Ask) -> bytes | None:
         """Nothing."""

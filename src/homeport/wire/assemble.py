@@ -138,11 +138,15 @@ class Assembly:
             self.done = True
             return
         chunk = chunk_of(text)
-        if chunk is not None:
-            self._close_run()
+        if chunk is None:
+            return
+        self._close_run()
+        try:
             run = Run.like(event, chunk, choices_of(chunk))
             self._merge(chunk)
-            self._run = run
+        except _SHAPES:
+            raise BrokeMidStream(_NO_CHUNK) from None
+        self._run = run
 
     def _close_run(self) -> None:
         """What the run collected, into its choice."""
@@ -187,8 +191,14 @@ class Assembly:
         if not self.done:
             raise BrokeMidStream("the stream ended without [DONE]")
         self._close_run()
-        if not any(choice.get("finish_reason") for choice in self._choices.values()):
+        if not self._choices or not all(choice.get("finish_reason") for choice in self._choices.values()):
             raise BrokeMidStream("the stream ended without a finish reason")
+        try:
+            return self._put_together()
+        except _SHAPES:
+            raise BrokeMidStream(_NO_CHUNK) from None
+
+    def _put_together(self) -> tuple[bytes, str | None, bool]:
         choices = [self._choices[index] for index in sorted(self._choices)]
         empty = True
         for choice in choices:
@@ -227,6 +237,8 @@ def _grow(whole: dict[str, Any], piece: dict[str, Any]) -> None:
             whole[name] = value
 
 
+_SHAPES = (AttributeError, KeyError, TypeError, ValueError)  # what a chunk of another shape than a chunk's comes to
+_NO_CHUNK = "an event of the stream is not a chunk of an answer"
 _SET = frozenset({"index", "role", "finish_reason", "stop_reason", "id", "type"})
 
 

@@ -28,6 +28,7 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[Any]) -> tuple[dict[str, R
     """
     check_depth(body)
     try:
+        body.decode()  # what stays raw is not looked at below
         return _fields.decode(body), decoder.decode(body)
     except msgspec.ValidationError as error:
         raise misfit(str(error)) from None
@@ -35,6 +36,14 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[Any]) -> tuple[dict[str, R
         raise Malformed(f"The body is not valid JSON: {error}. Send one JSON object.", code="invalid_json") from None
     except RecursionError:
         raise _too_deep() from None
+
+
+def value(raw: Raw) -> Any:
+    """What a raw field holds. Raises Malformed for what passes as JSON until it is read: a number beyond all floats."""
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"A field of the body cannot be read: {error}. Send it as JSON that fits.", code="invalid_json") from None
 
 
 def check_name(model: str) -> None:

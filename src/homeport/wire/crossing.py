@@ -86,6 +86,9 @@ class Bridge(Protocol):
     def unfold(self, body: bytes, ask: Ask, created: int, figures: dict[str, Any]) -> bytes:
         """A whole reply (as `whole` gives it) as the stream its caller asked for. Raises BrokeMidStream."""
 
+    def timed(self, body: bytes, figures: dict[str, Any]) -> bytes:
+        """A whole reply for the caller with how long it took, where its dialect says that in the body."""
+
     def instead(self, status: int, ask: Ask) -> bytes | None:
         """What can be answered although the backend refused, or None."""
 

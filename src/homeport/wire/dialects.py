@@ -46,6 +46,8 @@ class Heard(Struct, frozen=True):
     error_body: Callable[[HomeportError, str], bytes]  # the string is the request's id
     error_event: Callable[[HomeportError, str], bytes]
     embeddings: Callable[[Ask, Vectors], bytes] | None = None
+    timed: Callable[[bytes, dict[str, Any]], bytes] | None = None  # a whole with how long it took, where the body says that
+    loads: Callable[[Ask], bool] = lambda _: False  # whether it asks for no answer, only for a model to be loaded or unloaded
     stream_type: str = EVENTS
 
 
@@ -106,6 +108,8 @@ HEARD: dict[str, Heard] = {
         error_body=ollama_errors.error_body,
         error_event=ollama_errors.error_event,
         embeddings=ollama_reply.embeddings,
+        timed=ollama_reply.timed,
+        loads=lambda ask: ollama_request.loads(ask.fields, ask.surface) is not None,
         stream_type=LINES,
     ),
 }

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from homeport.vocabulary import Ask, Card
+from homeport.wire.body import value as body_value
 
 _encode = msgspec.json.Encoder().encode
 _LIMITS = {"openai": ("max_tokens", "max_completion_tokens"), "responses": ("max_output_tokens",), "anthropic": ("max_tokens",)}
@@ -82,7 +83,7 @@ def _kind(form: Any) -> Any:
 
 def _decoded(fields: dict[str, Raw], name: str) -> Any:
     raw = fields.get(name)
-    return msgspec.json.decode(raw) if raw is not None else None
+    return body_value(raw) if raw is not None else None
 
 
 def _raw(value: Any) -> Raw:

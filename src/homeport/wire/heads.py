@@ -10,7 +10,7 @@ import re
 
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length:[ \t]*(?=\d+\r\n)")
 _NOT_PLAIN = (b"transfer-encoding", b"expect", b"upgrade", b"trailer")
-_NEVER = b"\0"  # no message begins so
+_NOTHING = (b"\0", 0, b"")  # the mould of no head: no message begins so
 PATIENCE = 8  # heads learned in a row that none after them was like: this peer writes each anew
 
 
@@ -20,7 +20,7 @@ class Heads:
     __slots__ = ("_misses", "_mould", "headers")
 
     def __init__(self) -> None:
-        self._mould = (_NEVER, 0, b"")  # the head up to the digits of content-length, its size; the rest of the head
+        self._mould = _NOTHING  # the head up to the digits of content-length, its size; the rest of the head
         self._misses = 0
         self.headers: dict[bytes, bytes] = {}  # of the head last learned; its content-length is not the next one's
 
@@ -42,6 +42,7 @@ class Heads:
         `headers` are what it was read as, by lower-case names. RFC 9112, 6.3: with a content-length and no
         transfer-encoding, the digits alone tell where the body ends.
         """
+        self._mould = _NOTHING  # what is not learned is not known: else one head would pass for another, seen longer ago
         if self._misses >= PATIENCE:
             return
         self._misses += 1

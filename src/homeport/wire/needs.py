@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-import msgspec
 from msgspec import Raw
 
 from homeport.vocabulary import COMPLETIONS, COUNT_TOKENS, EMBED, EMBEDDINGS, GENERATE, OLD_EMBED, Ask
+from homeport.wire.body import value as body_value
 
 NULL = Raw(b"null")
 PICTURES = {"openai": b'"image_url"', "responses": b'"input_image"', "anthropic": b'"image"', "ollama": b'"images"'}  # what one has in it
@@ -43,7 +43,7 @@ def _pictures(ask: Ask) -> bool:
     said = ask.fields.get("input" if ask.dialect == "responses" else "messages")
     if said is None or mark not in bytes(said):
         return False
-    return _holds(msgspec.json.decode(said), ask.dialect)
+    return _holds(body_value(said), ask.dialect)
 
 
 def _holds(said: Any, dialect: str) -> bool:
@@ -92,8 +92,9 @@ _ASKS: dict[str, Callable[[Ask], bool]] = {
 
 def _filled(raw: Raw | None) -> bool:
     """Whether there is something in a list."""
-    return raw is not None and bytes(raw[:1]) == b"[" and bytes(raw)[1:].lstrip()[:1] != b"]"
+    text = bytes(raw).lstrip() if raw is not None else b""
+    return text.startswith(b"[") and not text[1:].lstrip().startswith(b"]")
 
 
 def _decoded(ask: Ask, name: str) -> Any:
-    return msgspec.json.decode(ask.fields.get(name, NULL))
+    return body_value(ask.fields.get(name, NULL))

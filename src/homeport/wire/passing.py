@@ -36,6 +36,10 @@ class Passing:
     def __init__(self, dialect: str) -> None:
         self.refusal = SPOKEN[dialect].refusal
 
+    def timed(self, body: bytes, figures: dict[str, Any]) -> bytes:
+        """As it came."""
+        return body
+
     def instead(self, status: int, ask: Ask) -> bytes | None:
         """Nothing."""
         return None
@@ -52,7 +56,7 @@ class OpenAI(Passing):
         return surface.value, openai_request.write(ask.fields, model=route.model, stream=stream, options=route.options, surface=surface)
 
     def stream(self, ask: Ask, created: int) -> Streaming:
-        return openai_stream.Stream(ask.model, wants_usage=ask.wants_usage)
+        return openai_stream.Stream(ask.model, wants_usage=ask.wants_usage, several=openai_request.several(ask.fields, ask.surface))
 
     def assembly(self, ask: Ask, created: int) -> Assembling:
         return assemble.Assembly(ask.model, ask.surface)
@@ -82,6 +86,8 @@ class Ollama(Passing):
         return ollama_stream.Assembly(ask.model, ask.surface, tools=tools(ask))
 
     def whole(self, body: bytes, ask: Ask, created: int) -> Whole:
+        if ollama_request.loads(ask.fields, ask.surface) is not None:  # it asked for no answer
+            return ollama_reply.loaded(body, ask.model), NOTHING, None, False
         return ollama_reply.read(body, ask.model, tools=tools(ask))
 
     def unfold(self, body: bytes, ask: Ask, created: int, figures: dict[str, Any]) -> bytes:

@@ -19,21 +19,24 @@ class EventCutter:
         self._rest = b""
 
     def feed(self, data: bytes) -> bytes:
-        """All whole events so far that were not given back yet, as they came. Raises BrokeMidStream on an endless event."""
+        """All whole events so far that were not given back yet, with LF for line ends. Raises BrokeMidStream on an endless event."""
         if self._rest:
             data = self._rest + data
         if data.endswith(b"\n\n"):
             self._rest = b""
-            return data
-        end = data.rfind(b"\n\n") + 2
-        if b"\r" in data:
-            end = max(end, data.rfind(b"\r\n\r\n") + 4 if b"\r\n\r\n" in data else 0)
-        if end < 2:
-            end = 0
-        self._rest = data[end:]
-        if len(self._rest) > MAX_EVENT:
-            raise BrokeMidStream(f"an event of more than {MAX_EVENT} bytes")
-        return data[:end]
+        else:
+            end = data.rfind(b"\n\n") + 2
+            if b"\r" in data:
+                end = max(end, data.rfind(b"\r\n\r\n") + 4 if b"\r\n\r\n" in data else 0)
+            if end < 2:
+                end = 0
+            self._rest = data[end:]
+            if len(self._rest) > MAX_EVENT:
+                raise BrokeMidStream(f"an event of more than {MAX_EVENT} bytes")
+            data = data[:end]
+        if b"\r" in data:  # never inside JSON; the same events with the other line ending
+            data = data.replace(b"\r\n", b"\n")
+        return data.rstrip(b"\n") + b"\n\n" if data.endswith(b"\n\n\n") else data  # a further empty line says nothing
 
 
 def payload(event: bytes) -> bytes | None:

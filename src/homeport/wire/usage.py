@@ -10,6 +10,7 @@ from msgspec import Struct
 from homeport.vocabulary import Usage
 
 Count = int | float | None
+MOST = 2**53  # more tokens than this nobody made; and a ledger cannot hold every number that JSON can
 
 
 class _Details(Struct, gc=False):
@@ -26,14 +27,19 @@ class OpenAIUsage(Struct, gc=False):
     completion_tokens_details: _Details | None = None
 
 
+def tokens(count: Count) -> int:
+    """A count as an engine reported it; what cannot be one counts as nothing."""
+    return int(count) if count and 0 < count < MOST else 0
+
+
 def counted(usage: OpenAIUsage) -> Usage:
     """Its counts; what is missing counts as nothing."""
     prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
     return Usage(
-        int(usage.prompt_tokens or 0),
-        int(usage.completion_tokens or 0),
-        int(prompt.cached_tokens or 0) if prompt is not None else 0,
-        int(completion.reasoning_tokens or 0) if completion is not None else 0,
+        tokens(usage.prompt_tokens),
+        tokens(usage.completion_tokens),
+        tokens(prompt.cached_tokens) if prompt is not None else 0,
+        tokens(completion.reasoning_tokens) if completion is not None else 0,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # or its import asks the network
 
 import litellm
-from told import CITY, CUTS, FAULTS, PERSON, SCHEMA, TEXTS, TALE, Absent, Target, main, raised
+from told import CITY, CUTS, FAULTS, PERSON, SCHEMA, TALE, TEXTS, Absent, Target, main, raised
 
 litellm.telemetry = False
 litellm.suppress_debug_info = True

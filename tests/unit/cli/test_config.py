@@ -19,13 +19,19 @@ api_key = { env = "HOME_TOKEN" }
 routes = [{ backend = "home", model = "qwen" }, { backend = "home" }]
 options = { temperature = 0.3, think = false }
 [monitor]
-down_after = 2
+down_after = 3
+notify = ["ntfys://hush@ntfy.example/hush", { env = "HOOK" }]
+dead_man_url = "https://ping.example/hush"
+watch = ["https://vps.example"]
+[tasks]
+paths = ["tasks.py"]
 """
 
 
 @pytest.fixture
 def written(homeport: Homeport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME_TOKEN", "sk-hush")
+    monkeypatch.setenv("HOOK", "slack://hush")
     path = tmp_path / "homeport.toml"
     path.write_text(TEXT)
     return path
@@ -36,12 +42,12 @@ def test_check(homeport: Homeport, written: Path) -> None:
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.splitlines() == [
         f"{written} is good: 1 backend, 1 model, at 127.0.0.1:8461.",
-        "Note: [monitor] is not used by this version yet (homeport.toml:10).",
+        "Note: [tasks] is not used by this version yet (homeport.toml:15).",
     ]
     assert homeport("config", "check", "--json").json == {
         "ok": True,
         "file": str(written),
-        "notices": ["[monitor] is not used by this version yet (homeport.toml:10)"],
+        "notices": ["[tasks] is not used by this version yet (homeport.toml:15)"],
     }
 
 
@@ -80,7 +86,12 @@ def test_show(homeport: Homeport, written: Path, tmp_path: Path) -> None:
     assert rows["backends.home.assemble"].split() == ["true", "default"]
     assert rows["models.assistant.options"].startswith("{ temperature = 0.3, think = false } ")
     assert rows["models.assistant.routes"].startswith('[{ backend = "home", model = "qwen" }, { backend = "home" }] ')
-    assert "sk-hush" not in ended.out
+    assert rows["monitor.down_after"].split() == ["3", "file"]
+    assert rows["monitor.notify"].startswith('["ntfys://…", (set from env HOOK)] ')
+    assert rows["monitor.dead_man_url"].split() == ['"https://…"', "file"]
+    assert rows["monitor.watch"].split() == ['["https://vps.example"]', "file"]
+    assert rows["monitor.quiet_hours"].split() == ["-", "default"]
+    assert "hush" not in ended.out
 
 
 def test_show_as_json(homeport: Homeport, written: Path, tmp_path: Path) -> None:
@@ -89,7 +100,7 @@ def test_show_as_json(homeport: Homeport, written: Path, tmp_path: Path) -> None
     assert ended.json["values"]["server.data"] == {"value": str(tmp_path / "data"), "origin": "environment"}
     assert ended.json["values"]["backends.home.api_key"] == {"value": "(set from env HOME_TOKEN)", "origin": "file"}
     assert ended.json["values"]["models.assistant.routes"]["value"] == [{"backend": "home", "model": "qwen"}, {"backend": "home"}]
-    assert "sk-hush" not in ended.out
+    assert "hush" not in ended.out
 
 
 def test_show_without_a_file_says_where_one_may_be(homeport: Homeport, empty_home: Path) -> None:

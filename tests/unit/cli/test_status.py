@@ -54,6 +54,19 @@ def test_a_backend_that_is_down_says_why(homeport: Homeport, gateway: FakeGatewa
     assert "\x1b" not in out, "what a backend said cannot command a terminal"
 
 
+def test_the_last_incident(homeport: Homeport, gateway: FakeGateway) -> None:
+    over = {"id": "evt-1", "kind": "down", "backend": "home", "since": 1.0, "until": time.time() - 1, "reason": "connection refused", "downtime_s": 43_200.0}
+    lasting = {**over, "backend": "vm", "since": time.time() - 60, "until": None, "downtime_s": None, "traffic": "to home (default)\x1b[2J"}
+    gateway.says(WELL | {"incidents": [{**over, "traffic": "vm answered 12"}, lasting]})
+    line = homeport("status").out.splitlines()[-1]
+    assert line.startswith("Last incident: home was down for 12 h 0 min until ")
+    assert line.endswith(" (connection refused); vm answered 12")
+    gateway.says(WELL | {"incidents": [lasting, over]})
+    line = homeport("status").out.splitlines()[-1]
+    assert line.startswith("Last incident: vm is down since ")
+    assert line.endswith(" (connection refused); to home (default) [2J")
+
+
 def test_json_is_what_the_gateway_says(homeport: Homeport, gateway: FakeGateway) -> None:
     gateway.says(WELL)
     assert homeport("status", "--json").json == WELL | {"url": gateway.url}

@@ -316,7 +316,6 @@ def test_what_this_version_does_not_serve_is_noticed(folder: Path) -> None:
     text = HOME + (
         'wake = "aa:bb:cc:dd:ee:ff"\n'
         '[models.x]\nroutes = [{ backend = "home" }]\non_break = "continue"\n'
-        '[monitor]\nnotify = ["ntfys://ntfy.example/topic", { env = "NOTIFY_URL" }]\nprobe_interval_s = 15\ndown_after = 2\nup_after = 2\ndead_man_url = "https://x"\n'
         '[tasks]\npaths = ["tasks.py"]\n[tunnel]\nto = "t@vps"\nport = 22\nhost_key = "k"\nidentity = "i"\nremote = "r"\nlocal = "l"\n'
         '[fleet]\nurl = "redis://x"\nlease_ttl_s = 10\n'
     )
@@ -324,10 +323,9 @@ def test_what_this_version_does_not_serve_is_noticed(folder: Path) -> None:
     assert settings.notices == (
         "wake of [backends.home] is not used by this version yet (homeport.toml:4)",
         'on_break = "continue" of [models.x] is not used by this version yet: a cut answer ends with an error (homeport.toml:7)',
-        "[monitor] is not used by this version yet (homeport.toml:8)",
-        "[tasks] is not used by this version yet (homeport.toml:14)",
-        "[tunnel] is not used by this version yet (homeport.toml:16)",
-        "[fleet] is not used by this version yet (homeport.toml:23)",
+        "[tasks] is not used by this version yet (homeport.toml:8)",
+        "[tunnel] is not used by this version yet (homeport.toml:10)",
+        "[fleet] is not used by this version yet (homeport.toml:17)",
     )
     assert settings.models["x"].on_break == "error"
 

@@ -67,3 +67,36 @@ def test_exclusive_lets_one_in_at_a_time(tmp_path: Path) -> None:
         worker.join()
     assert set(most) == {1}
     assert len(most) == 200
+
+
+def test_alone_keeps_others_out_and_leaves_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with locks.alone(path) as first:
+        assert first is not None
+        with locks.alone(path) as second:
+            assert second is None
+        assert path.exists()
+    assert not path.exists()
+    path.write_bytes(b"left behind by a process that was killed")
+    with locks.alone(path) as third:
+        assert third is not None
+
+
+def test_alone_lets_one_in_at_a_time(tmp_path: Path) -> None:
+    inside: list[int] = []
+    most = []
+
+    def work() -> None:
+        for _ in range(300):
+            with locks.alone(tmp_path / "lock") as turn:
+                if turn is not None:
+                    inside.append(1)
+                    most.append(len(inside))
+                    inside.pop()
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert set(most) == {1}

@@ -118,6 +118,21 @@ def test_models_of_ollama_can_differ() -> None:
         assert asked(backend.url, method="GET", path="/api/nothing").status == 404
 
 
+def test_llama_cpp_and_vllm_describe_their_models() -> None:
+    seer = Model("seer", context=512, capabilities=("completion", "vision"))
+    with ScriptedBackend(models=[seer]) as backend:
+        told = asked(backend.url, method="GET", path="/props").json
+        theirs = json.loads("".join(text for _, text in captured("llamacpp")["get /props"].response.pieces))
+        assert set(told) <= set(theirs)
+        assert (told["default_generation_settings"], told["modalities"]["vision"]) == ({"n_ctx": 512}, True)
+        assert (told["chat_template_caps"]["supports_tools"], "think" in told["chat_template"]) == (False, False)
+        assert asked(backend.url, method="GET", path="/v1/models").json["data"][0]["meta"]["n_ctx"] == 512
+    with ScriptedBackend(models=[seer], style="vllm") as backend:
+        assert asked(backend.url, method="GET", path="/v1/models").json["data"][0]["max_model_len"] == 512
+        assert asked(backend.url, method="GET", path="/version").json == {"version": "0.32.0"}
+        assert asked(backend.url, method="GET", path="/props").status == 404
+
+
 def test_a_call_that_is_no_object_vanishes() -> None:
     with ScriptedBackend(Answer(tool_calls=(ToolCall("f", '{"half":'),)), style="ollama") as backend:
         whole = asked(backend.url, {"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": False}, path="/api/chat").json

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from homeport.errors import Uncarried
 from homeport.wire.anthropic.turns import messages_of
 from homeport.wire.normal import Prompt, Schema, Tool
 
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 DEFAULT_MAX_TOKENS = 4096  # the API needs a limit; this one stands where neither caller nor route gave one
 MIN_BUDGET = 1024  # tokens of thinking; the API refuses less
 BUDGETS = {"minimal": 1024, "low": 2048, "medium": 4096, "high": 16384, "xhigh": 32768, "max": 32768}  # tokens of thinking by level
@@ -40,10 +44,10 @@ def compose(prompt: Prompt, *, model: str, stream: bool, options: dict[str, Any]
         out["output_config"] = {**_table(out, "output_config"), "format": {"type": "json_schema", "schema": prompt.format.schema}}
     thinking = True if prompt.thinking is None and prompt.thinking_tokens else prompt.thinking
     limit = out["max_tokens"] if type(out.get("max_tokens")) is int else None
-    if thinking is not None:
-        _think(out, thinking, prompt.thinking_tokens, limit)
-    else:
+    if thinking is None:
         think_by_default(out, think, limit)
+    elif thinking in (False, "none") or not _answers_calls(messages):  # else the turn goes on, and thinking belonged to its beginning
+        _think(out, thinking, prompt.thinking_tokens, limit)
     out.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
     return out
 
@@ -118,8 +122,27 @@ def think_by_default(out: dict[str, Any], think: Any, limit: int | None) -> None
     """What a route's options say of thinking, where nothing else does and it can be said: no caller is refused for it."""
     known = isinstance(think, bool) or (isinstance(think, str) and (think == "none" or think in BUDGETS))
     room = limit is None or limit > MIN_BUDGET or think in (False, "none")
-    if known and room and "thinking" not in out:
+    if known and room and "thinking" not in out and (think in (False, "none") or _may_think(out)):
         _think(out, think, None, limit)
+
+
+def _may_think(out: dict[str, Any]) -> bool:
+    """Whether Anthropic takes thinking beside the rest: no sampling of one's own, no forced tool, no prefill, no open calls."""
+    raw = _encode(out)  # fields may be raw JSON
+    said = _decode(raw)
+    choice, messages = said.get("tool_choice") or {}, said.get("messages") or []
+    forced = isinstance(choice, dict) and choice.get("type") in ("any", "tool")
+    sampled = said.get("temperature") not in (None, 1) or said.get("top_k") is not None
+    prefilled = bool(messages) and isinstance(messages[-1], dict) and messages[-1].get("role") == "assistant"
+    return not (forced or sampled or prefilled or _answers_calls(messages))
+
+
+def _answers_calls(messages: list[Any]) -> bool:
+    """Whether a turn of the assistant goes on that called tools and shows no thought: the API wants the thought first."""
+    turns = [message for message in messages if isinstance(message, dict)]
+    last = next((turn.get("content") for turn in reversed(turns) if turn.get("role") == "assistant"), None)
+    blocks = [block for block in last if isinstance(block, dict)] if isinstance(last, list) else []
+    return any(block.get("type") == "tool_use" for block in blocks) and not any(block.get("type") == "thinking" for block in blocks)
 
 
 def _table(out: dict[str, Any], name: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from homeport.wire.assemble import Run
 from homeport.wire.openai.reply import renamed
 from homeport.wire.openai.stream import error_kind
 from homeport.wire.sse import payload
+from homeport.wire.usage import tokens
 
 Event = dict[str, Any]
 _decode = msgspec.json.Decoder().decode
@@ -43,7 +44,7 @@ def translated_finish(reason: Any) -> str:
     if not isinstance(reason, str) or not reason:
         raise BrokeMidStream("the reply has no stop reason")
     if reason not in _FINISHES:
-        raise BrokeMidStream(f"the backend stopped for a reason that cannot be said ({reason[:60]})")
+        raise BrokeMidStream("the backend stopped for a reason that cannot be said in another dialect")
     return _FINISHES[reason]
 
 
@@ -62,7 +63,7 @@ def stop_reason_of(finish: str | None, stopped_by: str | None, *, calls: bool) -
         return "max_tokens"
     if finish == "content_filter":
         return "refusal"
-    raise BrokeMidStream("the answer ended without a finish reason" if finish is None else f"the answer ended for no known reason ({finish[:60]})")
+    raise BrokeMidStream("the answer ended without a finish reason" if finish is None else "the answer ended for no known reason")
 
 
 def usage_of(counts: dict[str, Any]) -> Usage:
@@ -79,13 +80,12 @@ def usage_of(counts: dict[str, Any]) -> Usage:
 
 def _count(counts: dict[str, Any], name: str) -> int:
     value = counts.get(name)
-    return int(value) if isinstance(value, (int, float)) and value > 0 else 0
+    return tokens(value) if isinstance(value, (int, float)) else 0
 
 
 def untranslated(block: Event) -> BrokeMidStream:
     """The error for a content block that no other dialect has."""
-    kind = block.get("type")
-    return BrokeMidStream(f"the reply holds what cannot be translated ({kind[:60] if isinstance(kind, str) else 'no type'})")
+    return BrokeMidStream(f"the reply holds what cannot be translated ({'a block of another type' if isinstance(block.get('type'), str) else 'no type'})")
 
 
 def counts_of(usage: Usage) -> dict[str, Any]:

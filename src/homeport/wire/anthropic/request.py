@@ -11,6 +11,7 @@ Source of the format: Anthropic's Messages API and the types of its SDK. Of its 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from homeport.vocabulary import COUNT_TOKENS, MESSAGES, Ask, Surface
 from homeport.wire.anthropic.compose import BUDGETS, DEFAULT_MAX_TOKENS, compose, defaults, think_by_default
 from homeport.wire.anthropic.turns import turns_of
 from homeport.wire.body import Reading, check_name, decode
+from homeport.wire.body import value as body_value
 from homeport.wire.normal import Prompt, Schema, Texts, Tool
 
 __all__ = ["DEFAULT_MAX_TOKENS", "compose", "passing", "read", "understand"]
@@ -106,11 +108,31 @@ def passing(ask: Ask, *, model: str, stream: bool, options: dict[str, Any]) -> b
     if options:
         given, think = defaults(options)
         out = {**given, **fields}
-        think_by_default(out, think, msgspec.json.decode(fields["max_tokens"]))
+        think_by_default(out, think, body_value(fields["max_tokens"]))
+    if _UNSIGNED.search(bytes(fields["messages"])):
+        out["messages"] = _without_unsigned(body_value(fields["messages"]))
     out["model"] = model
     if stream or "stream" in out:
         out["stream"] = stream
     return _encode(out)
+
+
+def _without_unsigned(messages: list[Any]) -> list[Any]:
+    """The messages without thoughts that nobody signed: those of other backends, which Anthropic refuses."""
+    kept = []
+    for message in messages:
+        content = message.get("content") if isinstance(message, dict) else None
+        if isinstance(content, list):
+            said = [block for block in content if not (isinstance(block, dict) and block.get("type") == "thinking" and not block.get("signature"))]
+            if not said:  # nothing but a thought: a turn of nothing is refused too
+                continue
+            kept.append({**message, "content": said})
+        else:
+            kept.append(message)
+    return kept
+
+
+_UNSIGNED = re.compile(rb'"signature":\s*""')
 
 
 _HINTS = frozenset({"metadata", "service_tier", "cache_control", "context_management", "diagnostics", "speed", "betas"})
@@ -128,7 +150,7 @@ def understand(ask: Ask) -> Prompt | Texts:
     for name, raw in ask.fields.items():
         if name in _HINTS:
             continue
-        value = msgspec.json.decode(raw)
+        value = body_value(raw)
         if value is None:
             continue
         if name not in _CARRIED and value not in ([], {}):

@@ -59,7 +59,7 @@ def _embed(texts: Texts, model: str, options: dict[str, Any]) -> dict[str, Any]:
 def _text(prompt: Prompt) -> dict[str, Any]:
     """A prompt for `/api/generate`: one text, and a system prompt only where the template is used."""
     turns = list(prompt.turns)
-    body: dict[str, Any] = {"raw": True} if prompt.raw else {}
+    body: dict[str, Any] = {"raw": True} if prompt.raw and not prompt.suffix else {}  # a suffix needs the template
     if len(turns) == 2 and turns[0].role == "system" and not prompt.raw and not turns[0].images:
         body["system"] = turns.pop(0).text
     if len(turns) != 1:
@@ -76,13 +76,14 @@ def _text(prompt: Prompt) -> dict[str, Any]:
 
 
 def _tools(prompt: Prompt) -> list[dict[str, Any]]:
-    """The tools to offer. Ollama has no `tool_choice`: none of them is none offered, and one forced is more than it can do."""
+    """The tools to offer. Ollama has no `tool_choice`: none of them is none offered, and one forced is more than it can do.
+
+    `parallel_calls` goes: engines take it for a wish (llama.cpp answers with two calls all the same), and Codex always sends it.
+    """
     if not prompt.tools or prompt.tool_choice == "none":
         return []
     if prompt.tool_choice not in (None, "auto"):
         raise Uncarried(f"`tool_choice`: Ollama cannot make a model call a tool. {_FIX}.", param="tool_choice")
-    if prompt.parallel_calls is False:
-        raise Uncarried(f"`parallel_tool_calls`: Ollama cannot hold a model to one call. {_FIX}.", param="parallel_tool_calls")
     return [{"type": "function", "function": _function(tool)} for tool in prompt.tools]
 
 

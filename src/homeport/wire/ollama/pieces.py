@@ -11,7 +11,7 @@ from homeport.vocabulary import OLLAMA_CHAT, Ask, Usage
 from homeport.wire.ndjson import LineCutter
 from homeport.wire.normal import Call, CallPiece, Piece
 from homeport.wire.ollama.compose import object_of
-from homeport.wire.ollama.record import Record, call_of, check_vanished, created_at, ending, finish_of, piece_of, record, usage_of
+from homeport.wire.ollama.record import CUT_SHORT, Record, call_of, check_vanished, created_at, ending, finish_of, piece_of, record, usage_of
 
 _encode = msgspec.json.Encoder().encode
 
@@ -101,7 +101,8 @@ class Writer:
             raise BrokeMidStream("the stream ended without a finish reason")
         out: list[bytes] = []
         for index in sorted(self._gathered):
-            self._send(index, out)
+            if self._finish not in CUT_SHORT or object_of("".join(self._gathered[index][1])) is not None:  # else half a call, which nobody may run
+                self._send(index, out)
         out.append(_encode(self._head | self._said("") | ending(self._finish, usage, figures) | {"homeport": figures}) + b"\n")
         return b"".join(out)
 

@@ -19,9 +19,11 @@ from homeport.vocabulary import Ask, Usage
 from homeport.wire.normal import Call, CallPiece, Piece
 from homeport.wire.ollama.compose import object_of
 from homeport.wire.ollama.options import NULL
-from homeport.wire.usage import Count
+from homeport.wire.usage import Count, tokens
 
 _LOADED = ("load", "unload")
+CUT_SHORT = ("length", "content_filter")  # finishes under which a call may lack its end
+_FINISHES = frozenset({"stop", "length", "content_filter", "tool_calls"})
 _NOT_A_RECORD = "a line of the stream is not a record of an answer"
 
 
@@ -102,15 +104,17 @@ def finish_of(reason: str | None, *, calls: bool) -> str:
         raise BrokeMidStream("the backend loaded its model instead of answering")
     if not reason:
         raise BrokeMidStream("the answer ended without a done_reason")
+    if reason not in _FINISHES:
+        raise BrokeMidStream("the answer ended for a reason that is not known")
     return "tool_calls" if calls and reason == "stop" else reason
 
 
 def usage_of(last: Record, events: int) -> Usage:
     """The counts of a last record. One without them, though something was said, leaves the events to count."""
-    tokens = int(last.eval_count or 0)
-    if not tokens and events:
-        return Usage(int(last.prompt_eval_count or 0), events, estimated=True)
-    return Usage(int(last.prompt_eval_count or 0), tokens)
+    prompt, made = tokens(last.prompt_eval_count), tokens(last.eval_count)
+    if not made and events:
+        return Usage(prompt, events, estimated=True)
+    return Usage(prompt, made)
 
 
 def check_vanished(last: Record, *, said: bool, tools: bool) -> None:
@@ -156,13 +160,20 @@ def created_at(created: float) -> str:
 
 def ending(finish: str, usage: Usage, figures: dict[str, Any]) -> dict[str, Any]:
     """The fields of a last record: why it ended, durations (from Homeport's figures) and counts; zeros are left out."""
-    first, spent = figures.get("first_token_ms") or 0, figures.get("gen_time") or 0
-    prompt_ns, answer_ns = int(first * 1e6), int(spent * 1e9)
+    took = durations(figures)
     fields = {
-        "total_duration": prompt_ns + answer_ns,
+        "total_duration": took.get("total_duration"),
         "prompt_eval_count": usage.prompt,
-        "prompt_eval_duration": prompt_ns,
+        "prompt_eval_duration": took.get("prompt_eval_duration"),
         "eval_count": usage.completion,
-        "eval_duration": answer_ns,
+        "eval_duration": took.get("eval_duration"),
     }
     return {"done": True, "done_reason": "stop" if finish == "tool_calls" else finish} | {name: count for name, count in fields.items() if count}
+
+
+def durations(figures: dict[str, Any]) -> dict[str, int]:
+    """How long it took, in nanoseconds, by Homeport's figures; zeros are left out."""
+    first, spent = figures.get("first_token_ms") or 0, figures.get("gen_time") or 0
+    prompt_ns, answer_ns = int(first * 1e6), int(spent * 1e9)
+    fields = {"total_duration": prompt_ns + answer_ns, "prompt_eval_duration": prompt_ns, "eval_duration": answer_ns}
+    return {name: count for name, count in fields.items() if count}

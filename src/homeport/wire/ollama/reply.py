@@ -11,11 +11,12 @@ from homeport.errors import BrokeMidStream
 from homeport.vocabulary import EMBED, NOTHING, OLD_EMBED, OLLAMA_CHAT, Ask, Usage
 from homeport.wire.normal import Answer, Piece, Vectors
 from homeport.wire.ollama.card import card, models, running
+from homeport.wire.ollama.compose import object_of
 from homeport.wire.ollama.errors import error_body, error_event, refusal, too_long
 from homeport.wire.ollama.options import NULL
-from homeport.wire.ollama.record import Record, call_of, check_vanished, created_at, ending, finish_of, piece_of, usage_of
+from homeport.wire.ollama.record import CUT_SHORT, Record, call_of, check_vanished, created_at, durations, ending, finish_of, piece_of, usage_of
 from homeport.wire.ollama.request import loads
-from homeport.wire.usage import Count
+from homeport.wire.usage import Count, tokens
 
 __all__ = [
     "card",
@@ -67,7 +68,7 @@ def read(body: bytes, asked: str, *, tools: bool = False) -> tuple[bytes, Usage,
     if seen.model is not None and seen.model != asked:
         body = _renamed(body, seen.model, asked)
     if seen.embeddings != NULL or seen.embedding != NULL:
-        return body, Usage(int(seen.prompt_eval_count or 0)), None, False
+        return body, Usage(tokens(seen.prompt_eval_count)), None, False
     finish = _finish(seen, tools=tools)
     return body, usage_of(seen, 0), finish, not seen.says_something
 
@@ -90,14 +91,29 @@ def whole(ask: Ask, answer: Answer, created: float = 0, figures: dict[str, Any] 
     if answer.finish is None:
         raise BrokeMidStream("the answer has no finish reason")
     said: dict[str, Any] = {"thinking": answer.reasoning} if answer.reasoning else {}
-    if answer.calls:
-        said["tool_calls"] = [call_of(ask, call, index) for index, call in enumerate(answer.calls)]
+    calls = [call for call in answer.calls if answer.finish not in CUT_SHORT or object_of(call.arguments) is not None]  # half a call nobody may run
+    if calls:
+        said["tool_calls"] = [call_of(ask, call, index) for index, call in enumerate(calls)]
     body: dict[str, Any] = {"model": ask.model, "created_at": created_at(created)}
     if ask.surface is OLLAMA_CHAT:
         body["message"] = {"role": "assistant", "content": answer.text} | said
     else:
         body |= {"response": answer.text} | said
     return _encode(body | ending(answer.finish, answer.usage or NOTHING, figures or {}))
+
+
+def loaded(body: bytes, asked: str) -> bytes:
+    """The reply to a request that only loads or unloads a model, under the asked name. Raises BrokeMidStream where it is none."""
+    seen = _decoded(body)
+    if not seen.done or seen.says_something:
+        raise BrokeMidStream(_NO_REPLY)
+    return _renamed(body, seen.model, asked) if seen.model is not None and seen.model != asked else body
+
+
+def timed(body: bytes, figures: dict[str, Any]) -> bytes:
+    """A whole that `whole` wrote, with the durations that Homeport's figures tell."""
+    reply = _dicts.decode(body)
+    return _encode(reply | durations(figures)) if reply.get("done") else body
 
 
 def unfold(body: bytes, ask: Ask, figures: dict[str, Any]) -> bytes:
@@ -159,7 +175,7 @@ def vectors(body: bytes) -> Vectors:
     found = seen.embeddings if seen.embedding is None else [seen.embedding]
     if found is None:
         raise BrokeMidStream(_NO_REPLY)
-    return Vectors(found, Usage(int(seen.prompt_eval_count or 0)))
+    return Vectors(found, Usage(tokens(seen.prompt_eval_count)))
 
 
 def embeddings(ask: Ask, vectors: Vectors) -> bytes:

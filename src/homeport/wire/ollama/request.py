@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 from homeport.errors import Malformed
 from homeport.vocabulary import EMBED, GENERATE, OLD_EMBED, OLLAMA_CHAT, Ask, Surface
 from homeport.wire.body import Reading, check_name, decode
+from homeport.wire.body import value as body_value
 from homeport.wire.ollama.compose import compose
 from homeport.wire.ollama.options import NULL, Options, merged, split, split_for_embedding
 from homeport.wire.ollama.understand import understand
@@ -135,7 +136,7 @@ def loads(fields: dict[str, Raw], surface: Surface) -> str | None:
         return None
     if asks:
         return None
-    keep = msgspec.json.decode(fields.get("keep_alive", NULL))
+    keep = body_value(fields.get("keep_alive", NULL))
     if isinstance(keep, str):  # a duration, such as "5m": nothing where no digit of it is more than zero
         return "unload" if "0" in keep and not set(keep) & set("123456789") else "load"
     return "unload" if keep == 0 and keep is not None else "load"

@@ -52,11 +52,17 @@ def _text(prompt: Prompt) -> dict[str, Any]:
         raise Uncarried("Tools need the chat template, and this prompt goes around it. Ask in a chat.", param="tools")
     body: dict[str, Any] = {"prompt": turn.text}
     if prompt.suffix:
-        body["suffix"] = prompt.suffix
+        raise Uncarried("`suffix` cannot be carried over: llama.cpp and vLLM ignore it. Ask a model whose backend is Ollama, or leave it out.", param="suffix")
     return body
 
 
 def _chat(prompt: Prompt, think: Any) -> dict[str, Any]:
+    last = prompt.turns[-1] if prompt.turns else None
+    if last is not None and last.role == "assistant" and not last.calls:
+        raise Uncarried(
+            "The last message is the assistant's own (a prefill). Engines repeat it or begin anew, so it cannot be carried over. End with the user's.",
+            param="messages",
+        )
     body: dict[str, Any] = {"messages": _messages(prompt.turns)}
     if prompt.tools:  # vLLM refuses an empty list, and a choice without tools
         body["tools"] = [{"type": "function", "function": _said(_function(tool))} for tool in prompt.tools]

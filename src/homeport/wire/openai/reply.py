@@ -100,7 +100,8 @@ def model_names(body: bytes) -> list[str]:
     data = decoded.get("data") if isinstance(decoded, dict) else None
     if not isinstance(data, list):
         return []
-    return [entry["id"] for entry in data if isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry.get("owned_by") != "homeport"]
+    named = [entry for entry in data if isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"]]
+    return [entry["id"] for entry in named if entry.get("owned_by") != "homeport"]
 
 
 def refusal(status: int, body: bytes) -> HomeportError:
@@ -117,6 +118,8 @@ def refusal(status: int, body: bytes) -> HomeportError:
         rejected = CallerError(message, param=param if isinstance(param, str) else None, code=error["code"] if isinstance(error.get("code"), str) else None)
         rejected.status = status
         return rejected
+    if status == 500 and "is too large to process" in str(error.get("message")):  # llama.cpp, of a text to embed; it names both numbers
+        return TooLong(str(error["message"])[:2000], param="input")
     if status in (401, 403):
         return Refused(f"HTTP {status}: it does not accept the key Homeport has for it")
     if status == 404:
@@ -157,7 +160,10 @@ def unfold(body: bytes, *, wants_usage: bool, figures: dict[str, Any]) -> bytes:
 
     Raises BrokeMidStream where its parts are not what a reply is made of.
     """
-    whole = msgspec.json.decode(body)
+    try:
+        whole = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # `read` looks at no more of it than it needs
+        raise BrokeMidStream("the reply is not what the OpenAI surface answers") from None
     chat = whole.get("object") != "text_completion"
     known = {name: value for name, value in whole.items() if name not in ("choices", "usage", "object")}
     known["object"] = "chat.completion.chunk" if chat else "text_completion"

@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 from homeport.errors import Malformed
 from homeport.vocabulary import CHAT, COMPLETIONS, EMBEDDINGS, Surface
 from homeport.wire.body import Reading, check_name, decode
+from homeport.wire.body import value as body_value
 
 
 class StreamOptions(Struct, gc=False):
@@ -122,6 +123,8 @@ def write(fields: dict[str, Raw], *, model: str, stream: bool, options: dict[str
     if surface is EMBEDDINGS:  # nothing is sampled, so no option applies
         return _encoder.encode({**fields, "model": model})
     out: dict[str, Any] = {**options, **fields} if options else dict(fields)
+    if options and "max_completion_tokens" in fields and "max_tokens" not in fields:  # two names of one limit
+        out.pop("max_tokens", None)
     out["model"] = model
     if stream:
         out["stream"] = True
@@ -138,7 +141,7 @@ _ASK_USAGE = Raw(b'{"include_usage":true}')
 
 
 def _with_usage(given: Raw) -> dict[str, Any]:
-    options = msgspec.json.decode(given)
+    options = body_value(given)
     return {**options, "include_usage": True} if isinstance(options, dict) else {"include_usage": True}
 
 
@@ -160,6 +163,11 @@ _OFF = {  # fields of a completion whose answer a stream does not carry, and the
     "prompt_logprobs": (b"null",),
     "suffix": (b"null", b'""'),
 }
+
+
+def several(fields: dict[str, Raw], surface: Surface) -> bool:
+    """Whether more than one choice may come: `n`, or a list of prompts."""
+    return "n" in fields or (surface is COMPLETIONS and bytes(fields.get("prompt", b'"'))[:1] == b"[")
 
 
 def _prompt_chars(prompt: str | list[Any] | None) -> int:

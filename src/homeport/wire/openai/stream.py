@@ -38,6 +38,8 @@ class Stream:
         "_finishes",
         "_held",
         "_needles",
+        "_open",
+        "_several",
         "_usage_event",
         "_wants_usage",
         "begun",
@@ -47,7 +49,8 @@ class Stream:
         "usage",
     )
 
-    def __init__(self, asked: str, *, wants_usage: bool) -> None:
+    def __init__(self, asked: str, *, wants_usage: bool, several: bool = False) -> None:
+        """`several`: more than one choice may come side by side; then each event is read, since each choice must end."""
         self._asked = asked
         self._wants_usage = wants_usage
         self._cutter = EventCutter()
@@ -55,6 +58,8 @@ class Stream:
         self._needles: list[tuple[bytes, bytes]] | None = None
         self._finishes: list[dict[str, Any]] = []  # one a choice (`n`)
         self._usage_event: dict[str, Any] | None = None
+        self._several = several
+        self._open: set[int] = set()  # choices that began and have not ended; only with `several`
         self.begun = False
         self.done = False
         self.events = 0  # events that carried content; about one token each
@@ -68,7 +73,7 @@ class Stream:
             data = data.replace(b"\r\n", b"\n")
         at, end = 0, len(data)
         while at < end:
-            if self.begun:
+            if self.begun and not self._several:
                 plain = _plain_until(data, at)
                 if plain > at:
                     run = data[at:plain]
@@ -94,7 +99,7 @@ class Stream:
         """
         if not self.done:
             raise BrokeMidStream("the stream ended without [DONE]")
-        if not self._finishes:
+        if not self._finishes or self._open:
             raise BrokeMidStream("the stream ended without a finish reason")
         last = self._usage_event
         if not self._wants_usage and last is not None:  # what else its usage record held: llama.cpp's timings
@@ -136,6 +141,8 @@ class Stream:
                 event = b""
         finished = False
         for choice in choices:
+            if self._several:
+                (self._open.discard if choice.get("finish_reason") else self._open.add)(choice.get("index", 0))
             if _has_content(choice):
                 self.begun = True
                 self.events += 1

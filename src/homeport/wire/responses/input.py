@@ -68,7 +68,7 @@ def _turn(item: dict[str, Any], param: str) -> Turn | None:
     if kind == "reasoning":
         thought = "".join(part for part in _parts(item.get("content"), f"{param}.content") if isinstance(part, str))
         return Turn("assistant", reasoning=thought) if thought else None  # what is encrypted is its own model's alone
-    if kind in _HINTS:
+    if isinstance(kind, str) and kind in _HINTS:
         return None
     if kind == "item_reference":
         raise uncarried(param, "Homeport stores no responses, so there is nothing to refer to", "Send the item itself")
@@ -101,7 +101,7 @@ def _parts(content: Any, param: str) -> list[str | Image]:
 
 def _part(part: dict[str, Any], param: str) -> str | Image:
     kind = part.get("type")
-    if kind in _TEXTS:
+    if isinstance(kind, str) and kind in _TEXTS:
         return _text(part, _TEXTS[kind], param)
     if kind == "input_image":
         if not part.get("image_url"):

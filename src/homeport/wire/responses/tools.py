@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from homeport.errors import Malformed
+from homeport.wire.body import value
 from homeport.wire.normal import Tool
 from homeport.wire.openai.fields import json_text, uncarried
 
@@ -97,10 +98,10 @@ def offer(fields: dict[str, Raw]) -> Offer:
     made = Offer()
     tools = fields.get("tools")
     if tools is not None:
-        made.add(msgspec.json.decode(tools) or [], "tools")
+        made.add(value(tools) or [], "tools")
     given = bytes(fields.get("input", b""))
     if any(mark in given for mark in _LATER):
-        items = msgspec.json.decode(given)
+        items = value(fields["input"])
         for number, item in enumerate(items if isinstance(items, list) else ()):
             if isinstance(item, dict) and item.get("type") in ("tool_search_output", "additional_tools"):
                 made.add(item.get("tools") or [], f"input[{number}].tools", show=False)

@@ -188,7 +188,6 @@ class TestCompose:
         assert surface is GENERATE
         assert body == {
             "model": "theirs",
-            "raw": True,
             "prompt": "def f(",
             "suffix": "return",
             "options": {"num_predict": 3},
@@ -247,7 +246,6 @@ class TestCompose:
         [
             (Prompt(HI, tools=[Tool("f")], tool_choice="required"), "tool_choice"),
             (Prompt(HI, tools=[Tool("f")], tool_choice="tool", tool_name="f"), "tool_choice"),
-            (Prompt(HI, tools=[Tool("f")], parallel_calls=False), "parallel_tool_calls"),
             (Prompt(HI, raw=True, tools=[Tool("f")]), "tools"),
             (Prompt([*HI, Turn("user", [Image(url="https://pictures.example/a.png")])]), "messages[1]"),
             (Prompt([Turn("assistant", [], calls=[Call("", "f", "[1]")])]), "messages[0]"),

@@ -30,10 +30,6 @@ def test_the_path_and_the_stream() -> None:
         {"model": "theirs", "messages": [{"role": "user", "content": "Hi"}], "stream": True, "stream_options": {"include_usage": True}},
     )
     assert compose(Prompt([HI], raw=True), model="theirs", stream=False, options={}) == (COMPLETIONS, {"model": "theirs", "prompt": "Hi"})
-    assert compose(Prompt([HI], suffix="end"), model="theirs", stream=False, options={}) == (
-        COMPLETIONS,
-        {"model": "theirs", "prompt": "Hi", "suffix": "end"},
-    )
     assert compose(Texts(["a", "b"], 3), model="theirs", stream=False, options={"temperature": 1}) == (
         EMBEDDINGS,
         {"model": "theirs", "input": ["a", "b"], "dimensions": 3},
@@ -151,6 +147,8 @@ def test_a_routes_options_are_defaults() -> None:
         Prompt([Turn("user", ["a", Image(PNG)])], raw=True),
         Prompt([HI], raw=True, tools=[Tool("look")]),
         Prompt([Turn("assistant", [Image(PNG)])]),
+        Prompt([HI], suffix="end"),  # llama.cpp and vLLM ignore it
+        Prompt([HI, Turn("assistant", ["Hel"])]),  # a prefill: one repeats it, the other begins anew
     ],
 )
 def test_what_cannot_be_said(prompt: Prompt) -> None:

@@ -1,0 +1,109 @@
+"""Each client as people use it, in a process of its own: through Homeport on every kind of backend, and on the bare backend to compare.
+
+What is seen is what docs/clients.md says; `make clients` writes it there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.clients import table
+from tests.clients.installing import CannotInstall, command
+from tests.clients.stage import Place, Stage, stage
+from tests.clients.table import Client, Seen
+
+SCRIPTS = Path(__file__).parent / "scripts"
+UPDATE = "UPDATE_CLIENTS" in os.environ
+CLIENT_S = 480.0  # for all cells of one client
+STUCK = 75  # a script's exit code where a cell took longer than it may
+FORCED = ("cannot make a model call a tool", "400: it forces a tool call for it, which Ollama cannot do")
+TALKER = ("No object generated", "it forces a tool call for it, which the model of this test cannot make")
+ECHO = ("provider_specific_fields", "400: the turn with the call has a field of LiteLLM's own, which only backends of kind `openai` are given")
+
+CLIENTS = [
+    Client("OpenAI SDK", "openai", "openai_sdk.py", "openai"),
+    Client("OpenAI SDK, Responses", "responses", "openai_responses.py", "openai"),
+    Client("Anthropic SDK", "anthropic", "anthropic_sdk.py", "anthropic"),
+    Client("Ollama SDK", "ollama", "ollama_sdk.py", "ollama"),
+    Client(
+        "LiteLLM `openai/`",
+        "openai",
+        "litellm_client.py openai",
+        "litellm",
+        room="litellm",
+        reasons=dict.fromkeys([("anthropic", "tools"), ("ollama", "tools")], ECHO),
+    ),
+    Client("LiteLLM `anthropic/`", "anthropic", "litellm_client.py anthropic", "litellm", room="litellm", reasons={("ollama", "schema"): FORCED}),
+    Client("LiteLLM `ollama_chat/`", "ollama", "litellm_client.py ollama_chat", "litellm", room="litellm"),
+    Client("LangChain `ChatOpenAI`", "openai", "langchain_client.py openai", "langchain-openai", room="langchain"),
+    Client("LangChain `ChatAnthropic`", "anthropic", "langchain_client.py anthropic", "langchain-anthropic", room="langchain"),
+    Client("LangChain `ChatOllama`", "ollama", "langchain_client.py ollama", "langchain-ollama", room="langchain"),
+    Client("`llm`", "openai", "llm_command.py", "llm", room="langchain"),
+    Client("Vercel AI SDK, `openai-compatible`", "openai", "vercel_ai.mjs openai-compatible", "ai", room="vercel"),
+    Client("Vercel AI SDK, `openai`", "responses", "vercel_ai.mjs openai", "ai", room="vercel"),
+    Client(
+        "Vercel AI SDK, `anthropic`",
+        "anthropic",
+        "vercel_ai.mjs anthropic",
+        "ai",
+        room="vercel",
+        reasons={("ollama", "schema"): FORCED, ("engine", "schema"): TALKER},
+    ),
+    Client("Aider", "openai", "aider_command.py", "aider-chat", kinds=("openai", "engine"), room="aider"),
+]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory, talker: Path, bare: tuple[str, str]) -> Iterator[Stage]:
+    with stage(tmp_path_factory.mktemp("matrix"), talker, bare) as found:
+        yield found
+
+
+def look(client: Client, places: list[Place], home: Path) -> Seen:
+    """Run the client's script over these places."""
+    script, *more = client.script.split()
+    try:
+        starts = command(client.room, SCRIPTS / script)
+    except CannotInstall as reason:
+        pytest.skip(str(reason))
+    environ = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONWARNINGS", "PYTHONDONTWRITEBYTECODE")}
+    starts += [json.dumps([msgspec.to_builtins(place) for place in places]), *more]
+    done = subprocess.run(starts, env=environ, cwd=home, capture_output=True, text=True, timeout=CLIENT_S)
+    if done.returncode == STUCK:  # LiteLLM has locked itself up before a request was sent, once in some twenty runs
+        print(done.stderr)
+        done = subprocess.run(starts, env=environ, cwd=home, capture_output=True, text=True, timeout=CLIENT_S)
+    assert done.returncode == 0, done.stderr[-3000:]
+    seen: Seen = {place.name: {} for place in places}
+    for line in done.stdout.splitlines():
+        if line.startswith("{"):
+            told = json.loads(line)
+            seen[told["target"]][told["cell"]] = told["seen"]
+    return seen
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+def test_a_client(client: Client, scene: Stage, tmp_path: Path) -> None:
+    places = scene.places(client.dialect, client.kinds)
+    seen = look(client, places, tmp_path)
+    assert {name: set(cells) for name, cells in seen.items()} == {place.name: set(place.cells) for place in places}
+    assert table.worse(client, seen) == []
+    rows = [table.row(client, seen), *table.bare_rows(client, seen)]
+    if UPDATE:
+        table.update(CLIENTS, client, rows)
+    assert table.written(client) == rows, "docs/clients.md says otherwise: `make clients` writes what was seen"
+
+
+def test_the_page_has_a_row_for_each_client_and_no_empty_cell() -> None:
+    lines = [line for line in table.PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    assert all(len(cells := line.strip("| ").split(" | ")) > 1 and all(cell.strip() for cell in cells) for line in lines)
+    assert [len(table.written(client)) > 0 for client in CLIENTS] == [True] * len(CLIENTS)
+    known = {client.title for client in CLIENTS}
+    assert {line.split(" | ")[0].strip("| ") for line in lines} - known == {"client"}
