@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 
 @dataclass
@@ -90,7 +90,7 @@ class Door(BaseHTTPRequestHandler):
             repo, name = "/".join(parts[:2]), "/".join(parts[4:])
             data = self.hub.repos[repo][name]
             headers = {
-                "location": f"{self.hub.storage_url}/{repo}/{name}?Signature=SECRET",
+                "location": f"{self.hub.storage_url}/{repo}/{quote(name)}?Signature=SECRET",
                 "x-linked-etag": f'"{hashlib.sha256(data).hexdigest()}"',
                 "x-linked-size": str(len(data)),
             }

@@ -19,6 +19,8 @@ ROOMS = Path(sys.prefix) / "clients"  # gone when the environment of the tests i
 INSTALL_S = 480
 USERS = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONWARNINGS", "VIRTUAL_ENV")}  # with settings of pip and npm
 
+REFUSED: dict[str, str] = {}  # rooms that could not be had, and why: nobody waits for them twice
+
 
 class CannotInstall(Exception):
     """A room that cannot be had here; the message is the reason."""
@@ -27,6 +29,8 @@ class CannotInstall(Exception):
 def room(name: str) -> Path:
     """The folder of a room, installed. Raises CannotInstall."""
     folder = ROOMS / name
+    if name in REFUSED:
+        raise CannotInstall(REFUSED[name])
     if not _standing(name):
         shutil.rmtree(folder, ignore_errors=True)
         _run(name, sys.executable, "-m", "venv", "--without-pip", str(folder))
@@ -100,10 +104,12 @@ def _run(name: str, *command: str, cwd: Path | None = None) -> None:
     try:
         done = subprocess.run(command, env=environ, cwd=cwd, capture_output=True, text=True, timeout=INSTALL_S, check=False)
     except subprocess.TimeoutExpired as late:
-        raise CannotInstall(f"{name}: its packages did not come within {INSTALL_S} s") from late
+        REFUSED[name] = f"{name}: its packages did not come within {INSTALL_S} s"
+        raise CannotInstall(REFUSED[name]) from late
     if done.returncode != 0:
         said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        raise CannotInstall(f"{name} cannot be installed here: {said[-1] if said else command[-1]}")
+        REFUSED[name] = f"{name} cannot be installed here: {said[-1] if said else command[-1]}"
+        raise CannotInstall(REFUSED[name])
 
 
 if __name__ == "__main__":

@@ -88,6 +88,13 @@ def test_any_document_is_told_or_broken(dialect: str) -> None:
     assert min(well, broken) > SPOILT // 20
 
 
+@pytest.mark.parametrize("body", [b"{}", b'{"choices":[]}', b'{"choices":[{"index":0,"message":{"content":"x"}}]}', b'{"done":false}', b'{"type":"message"}'])
+@pytest.mark.parametrize("dialect", SPOKEN)
+def test_a_document_without_an_end_is_no_stream(dialect: str, body: bytes) -> None:
+    for surface in TALKING:
+        assert outcome(lambda surface=surface: read_whole(dialect, surface, body, stream=True)) is None, surface
+
+
 @pytest.mark.parametrize("count", ["-1e308", "1e308", "-1", "1e30", "18446744073709551617", "0.5", "null"])
 @pytest.mark.parametrize("dialect", SPOKEN)
 def test_a_count_that_cannot_be_one_is_nothing(dialect: str, count: str) -> None:

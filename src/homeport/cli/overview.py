@@ -53,7 +53,7 @@ def next_steps(found: dict[str, Any] | None) -> list[tuple[str, str]]:
         steps.append(ASK)
     steps.append((f"export OPENAI_BASE_URL={found.get('url')}/v1", "point an app at it (any OpenAI SDK)"))
     if backends and all(backend.get("kind") == "pilot" for backend in backends):
-        steps.append(("ollama serve", "start an engine: Homeport finds it, and the bundled model is small"))
+        steps.append(("homeport pull hf.co/ORG/REPO", "bring a model that knows more: the bundled one is small; or start an engine such as Ollama"))
     steps += [
         ("homeport logs -f", "watch requests as they come"),
         ("homeport keys add laptop", "once a key exists, other machines may be let in (--listen :8461)"),

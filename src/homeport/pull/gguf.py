@@ -120,12 +120,16 @@ class _Reader:
         found: int = struct.unpack_from(form, self.data, self.skip(struct.calcsize(form)))[0]
         return found
 
-    def text(self) -> str:
+    def passage(self) -> int:
+        """Passes over a text; its place."""
         length = self.number("<Q")
         if length > LONGEST_STRING:
             raise NotGguf("a text in it is longer than 16 MB: the file is damaged")
-        place = self.skip(length)
-        return self.data[place : place + length].decode("utf-8", "replace")
+        return self.skip(length)
+
+    def text(self) -> str:
+        place = self.passage()
+        return self.data[place : self.place].decode("utf-8", "replace")
 
     def value(self, kind: int, depth: int = 0) -> tuple[Any, int | None]:
         """A value where it is worth keeping, and the length where it is an array."""
@@ -144,5 +148,8 @@ class _Reader:
             few = count <= KEPT_ITEMS
             return list(struct.unpack_from(f"<{count}{form[1]}", self.data, place)) if few else None, count
         for _ in range(count):
-            self.value(inner, depth + 1)
+            if inner == STRING:  # hundreds of thousands in a vocabulary
+                self.passage()
+            else:
+                self.value(inner, depth + 1)
         return None, count

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from homeport.errors import BrokeMidStream, Uncarried
+from homeport.errors import BrokeMidStream, Malformed, Uncarried
 from homeport.vocabulary import (
     EMBED,
     EMBEDDINGS,
@@ -44,6 +44,8 @@ class Across:
         asked = self._heard.understand(ask)
         if ask.surface in EMBEDS and self._spoken.vectors is None:
             raise Uncarried("The backend of this model makes no embeddings. Name a model that does; GET /v1/models lists what is served.", param="model")
+        if isinstance(asked, Texts) and not asked.texts:
+            raise Malformed("`input` is empty. Send at least one text.", param="input")
         surface, body = self._spoken.compose(asked, model=route.model, stream=stream, options=route.options)
         return surface.value, _encode(body)
 

@@ -7,6 +7,7 @@ from typing import Any
 from homeport.errors import BrokeMidStream, Uncarried
 from homeport.vocabulary import (
     COUNT_TOKENS,
+    EMBEDDINGS,
     MESSAGES,
     NOTHING,
     Ask,
@@ -62,7 +63,10 @@ class OpenAI(Passing):
         return assemble.Assembly(ask.model, ask.surface)
 
     def whole(self, body: bytes, ask: Ask, created: int) -> Whole:
-        return openai_reply.read(body, ask.model)
+        whole = openai_reply.read(body, ask.model)
+        if whole[2] is None and ask.surface is not EMBEDDINGS:
+            raise BrokeMidStream("the reply has no finish reason")
+        return whole
 
     def unfold(self, body: bytes, ask: Ask, created: int, figures: dict[str, Any]) -> bytes:
         return openai_reply.unfold(body, wants_usage=ask.wants_usage, figures=figures)

@@ -45,5 +45,5 @@ def test_what_comes_next_depends_on_how_things_stand() -> None:
     assert first()[0] == "export OPENAI_BASE_URL=http://h:1/v1"
     assert first(requests={"ok": 0})[0] == 'homeport run default "Where is my parcel?"'
     assert first(backends=[backend | {"state": "down"}])[0] == "homeport logs --last 50"
-    assert "ollama serve" in first(backends=[backend | {"kind": "pilot"}])
-    assert "ollama serve" not in first()
+    assert "homeport pull hf.co/ORG/REPO" in first(backends=[backend | {"kind": "pilot"}])
+    assert "homeport pull hf.co/ORG/REPO" not in first()

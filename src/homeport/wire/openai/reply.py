@@ -168,8 +168,12 @@ def unfold(body: bytes, *, wants_usage: bool, figures: dict[str, Any]) -> bytes:
     known = {name: value for name, value in whole.items() if name not in ("choices", "usage", "object")}
     known["object"] = "chat.completion.chunk" if chat else "text_completion"
     events = []
-    for choice in whole.get("choices") or ():
+    if not whole.get("choices"):
+        raise BrokeMidStream("the reply has no choices")
+    for choice in whole["choices"]:
         finish = choice.pop("finish_reason", None)
+        if not finish:
+            raise BrokeMidStream("the reply has no finish reason")
         if chat:
             delta = choice.pop("message", None) or {}
             calls = delta.get("tool_calls") or []

@@ -125,6 +125,7 @@ class _Embedding(Struct, forbid_unknown_fields=True):
     dimensions: int | None = None
     encoding_format: str | None = None
     user: Any = None
+    stream: Any = None  # vectors come whole
 
 
 _chats = msgspec.json.Decoder(_Chat)
