@@ -7,6 +7,7 @@ A script is started with one JSON argument, the list of targets, and prints one 
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import os
 import sys
@@ -90,7 +91,10 @@ Cell = Callable[[Target], str | None]
 def raised(calls: dict[str, Callable[[], object]]) -> str:
     """The names of the exceptions that calls end in. Fails where one ends in none, with all that was seen."""
     with ThreadPoolExecutor(1) as thread:
-        seen = {kind: _named(thread.submit(call).exception()) for kind, call in calls.items()}
+        seen = {}
+        for kind, call in calls.items():
+            seen[kind] = _named(thread.submit(call).exception())
+            gc.collect()
     silent = [kind for kind, name in seen.items() if not name]
     told = ", ".join(dict.fromkeys(name for name in seen.values() if name))
     assert not silent, f"no exception ({', '.join(silent)}){'; else ' + told if told else ''}"
@@ -113,6 +117,7 @@ def main(cells: dict[str, Cell], *, at_once: bool = False, cell_s: float = 40.0)
     With `at_once` targets on different backends are tried beside each other: for commands, which start slowly and wait long.
     `cell_s`: how long a cell may take.
     """
+    gc.disable()  # between cells only: httpcore waits for its own lock where a broken stream is collected while it holds that
     targets = [Target(**given) for given in json.loads(sys.argv[1])]
     groups: dict[str, list[Target]] = {}
     for target in targets:
@@ -125,6 +130,7 @@ def main(cells: dict[str, Cell], *, at_once: bool = False, cell_s: float = 40.0)
 
 def _tell(cells: dict[str, Cell], target: Target, cell_s: float) -> None:
     for name in target.cells:
+        gc.collect()
         line = json.dumps({"target": target.name, "cell": name, "seen": _seen(cells[name], target, cell_s)})
         os.write(sys.stdout.fileno(), f"{line}\n".encode())
 

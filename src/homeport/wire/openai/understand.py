@@ -43,6 +43,7 @@ class _Message(Struct, forbid_unknown_fields=True):
     status: Any = None
     cache_control: Any = None
     reasoning_details: Any = None
+    provider_specific_fields: Any = None  # of LiteLLM's own
 
 
 class _Function(Struct, forbid_unknown_fields=True):
