@@ -86,3 +86,12 @@ def test_what_no_route_can_carry_is_refused_and_what_another_can_goes_there(tmp_
             assert (carried.status, carried.headers["x-homeport-backend"]) == (200, "home")
             assert [attempt["outcome"] for attempt in gateway.journal.settled(2)[1]["attempts"]] == ["rejected", "ok"]
         assert first.generations == 0
+
+
+@pytest.mark.parametrize(("path", "keep", "reason"), [("/api/chat", 0, "unload"), ("/api/generate", 300, "load")])
+def test_a_real_ollama_loads_and_unloads_by_itself(tmp_path: Path, path: str, keep: int, reason: str) -> None:
+    with ScriptedBackend("never said", style="ollama", models=["m"]) as backend:
+        with Running(config(tmp_path, {"home": {"kind": "ollama", "url": backend.url}})) as gateway:
+            heard = asked(gateway.url, {"model": "assistant", "keep_alive": keep}, path=path)
+            assert (heard.status, heard.json["done_reason"], heard.json["model"]) == (200, reason, "assistant")
+            assert (heard.headers["x-homeport-backend"], heard.headers["x-homeport-attempts"]) == ("home", "1")
