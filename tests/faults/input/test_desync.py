@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from pathlib import Path
 
 import pytest
@@ -267,6 +268,11 @@ class TestTrailers:
             Bytes(data=b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(two), two), close=False),
         ]
         with ScriptedBackend(script=script) as fake, Running(config(tmp_path, {"only": fake.url})) as own:
+            looked, since = -1, time.monotonic()
+            while looked != len(fake.requests) or time.monotonic() - since < 0.3:  # until the first probes are over, which have connections of their own
+                if looked != len(fake.requests):
+                    looked, since = len(fake.requests), time.monotonic()
+                time.sleep(0.02)
             assert asked(own.url, chat()).text == "one"
             assert asked(own.url, chat()).text == "two"
             assert fake.asks[0].connection == fake.asks[1].connection
