@@ -48,7 +48,7 @@ class Attempts:
     """Decides for one request; touches no socket. `library` is the one the request was made with: httpx2, or httpx."""
 
     def __init__(self, request: Any, roster: Roster, timeouts: Timeouts, retries: int) -> None:
-        self.library = library_of(request)
+        self.kit = library_of(request)
         self.request = request
         self.timeouts = timeouts
         self.deadline = time.monotonic() + timeouts.total_s
@@ -66,7 +66,7 @@ class Attempts:
 
     def addressed(self, endpoint: Endpoint, extensions: dict[str, Any]) -> Any:
         """The request as it goes to one gateway: its address, its key, our timeouts. The request's body must have been read."""
-        library, request = self.library, self.request
+        library, request = self.kit, self.request
         url = library.URL(endpoint.url)
         url = url.copy_with(raw_path=url.raw_path.rstrip(b"/") + request.url.raw_path)
         headers = request.headers.copy()
@@ -101,12 +101,12 @@ class Attempts:
 
     def broke(self, error: Exception) -> bool:
         """Whether a connection that stood broke."""
-        library = self.library
+        library = self.kit
         return isinstance(error, (library.ReadError, library.WriteError, library.CloseError, library.RemoteProtocolError, *LEAKED))
 
     def silent(self, error: Exception) -> bool:
         """Whether a connection that stood was silent longer than whoever asked wants to wait."""
-        return isinstance(error, self.library.TimeoutException) and not isinstance(error, self.library.ConnectTimeout)
+        return isinstance(error, self.kit.TimeoutException) and not isinstance(error, self.kit.ConnectTimeout)
 
     def lost(self, endpoint: Endpoint, error: Exception, frozen: bool) -> None:
         """The gateway gave no answer; the next is asked. Raises the error itself where that is not the gateway's fault.
@@ -114,7 +114,7 @@ class Attempts:
         A timeout is the gateway's fault only where it stands still (`frozen`, then it has been put aside already): a model that is slow is
         slow behind the next gateway too.
         """
-        library = self.library
+        library = self.kit
         if isinstance(error, (library.LocalProtocolError, library.UnsupportedProtocol, library.ProxyError)):
             raise error
         if self.silent(error) and not frozen:
@@ -146,11 +146,11 @@ class Attempts:
         if self._refusal is not None:
             return self._refusal.response
         met = [f"{url} ({reason})" for url, reason in self._met.items()]
-        raise self.library.ConnectError(f"no gateway answers at {', nor at '.join(met)}. {HOW_TO}", request=self.request)
+        raise self.kit.ConnectError(f"no gateway answers at {', nor at '.join(met)}. {HOW_TO}", request=self.request)
 
     def late(self) -> Exception:
         """The error for a deadline that has passed."""
-        error: Exception = self.library.ReadTimeout(f"no answer within {self.timeouts.total_s:g} s", request=self.request)
+        error: Exception = self.kit.ReadTimeout(f"no answer within {self.timeouts.total_s:g} s", request=self.request)
         return error
 
     def _note(self, endpoint: Endpoint, reason: str) -> None:

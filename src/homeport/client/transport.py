@@ -65,7 +65,7 @@ class Transport(httpx2.BaseTransport):
 
     def _ask(self, endpoint: Endpoint, attempts: Attempts, *, new: bool = False) -> httpx2.Response | None:
         """One gateway's answer; None where the next is to be asked."""
-        library = attempts.library
+        library = attempts.kit
         line = self._lines.take(library, endpoint.url, new=new)
         with contextlib.ExitStack() as undo:
             undo.callback(line.close)

@@ -71,7 +71,7 @@ class AsyncTransport(httpx2.AsyncBaseTransport):
 
     async def _ask(self, endpoint: Endpoint, attempts: Attempts, tries: int = STALE) -> httpx2.Response | None:
         """One gateway's answer; None where the next is to be asked."""
-        library = attempts.library
+        library = attempts.kit
         new: list[str] = []
 
         async def note(event: str, info: dict[str, Any]) -> None:

@@ -112,8 +112,6 @@ class Assembly:
         if self._size > MAX_REPLY:
             raise BrokeMidStream(f"an answer of more than {MAX_REPLY >> 20} MB")
         data = self._cutter.feed(data)
-        if b"\r" in data:  # never inside JSON; the same events with the other line ending
-            data = data.replace(b"\r\n", b"\n")
         at, end = 0, len(data)
         while at < end:
             if self._run is not None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal, Protocol
 
+import msgspec
 from msgspec import Struct
 
 from homeport.vocabulary import NOTHING, Usage
@@ -159,6 +160,17 @@ class Answer(Struct):
     @property
     def empty(self) -> bool:
         return not (self.text or self.reasoning or self.calls)
+
+
+def object_of(arguments: str) -> dict[str, Any] | None:
+    """The arguments of a call, decoded; none at all are an empty object. None where they are no JSON object."""
+    if not arguments or arguments.isspace():
+        return {}
+    try:
+        decoded = msgspec.json.decode(arguments)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return decoded if isinstance(decoded, dict) else None
 
 
 def gather(pieces: Iterable[Piece]) -> Answer:

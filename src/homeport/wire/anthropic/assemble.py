@@ -9,8 +9,8 @@ import msgspec
 from homeport.errors import BrokeMidStream
 from homeport.vocabulary import Surface, Usage
 from homeport.wire.anthropic.events import NO_CALL, Event, Mould, calls, decoded, finish_of, index, merged, part, speaks, usage_of
-from homeport.wire.anthropic.turns import object_of
 from homeport.wire.assemble import MAX_REPLY
+from homeport.wire.normal import object_of
 from homeport.wire.sse import EventCutter
 
 _encode = msgspec.json.Encoder().encode
@@ -55,8 +55,6 @@ class Assembly:
         if self._size > MAX_REPLY:
             raise BrokeMidStream(f"an answer of more than {MAX_REPLY >> 20} MB")
         data = self._cutter.feed(data)
-        if b"\r" in data:  # never inside JSON; the same events with the other line ending
-            data = data.replace(b"\r\n", b"\n")
         at, end = 0, len(data)
         while at < end and not self.done:
             if self._run is not None:

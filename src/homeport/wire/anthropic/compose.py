@@ -128,8 +128,7 @@ def think_by_default(out: dict[str, Any], think: Any, limit: int | None) -> None
 
 def _may_think(out: dict[str, Any]) -> bool:
     """Whether Anthropic takes thinking beside the rest: no sampling of one's own, no forced tool, no prefill, no open calls."""
-    raw = _encode(out)  # fields may be raw JSON
-    said = _decode(raw)
+    said = _decode(_encode({name: out[name] for name in ("tool_choice", "temperature", "top_k", "messages") if name in out}))  # some are raw JSON
     choice, messages = said.get("tool_choice") or {}, said.get("messages") or []
     forced = isinstance(choice, dict) and choice.get("type") in ("any", "tool")
     sampled = said.get("temperature") not in (None, 1) or said.get("top_k") is not None

@@ -75,8 +75,6 @@ class Stream:
     def feed(self, data: bytes) -> bytes:
         """What to pass on. Raises BrokeMidStream where the stream itself says that it failed, or is none of Anthropic's."""
         data = self._cutter.feed(data)
-        if b"\r" in data:  # never inside JSON; the same events with the other line ending
-            data = data.replace(b"\r\n", b"\n")
         at, end = 0, len(data)
         while at < end and not self.done:
             if self.begun:
@@ -184,8 +182,6 @@ class Reader:
     def feed(self, data: bytes) -> list[Piece]:
         """What the next bytes hold. Raises BrokeMidStream where the stream says it failed, or ends without a stop reason."""
         data = self._cutter.feed(data)
-        if b"\r" in data:  # never inside JSON; the same events with the other line ending
-            data = data.replace(b"\r\n", b"\n")
         pieces = []
         at, end = 0, len(data)
         while at < end and not self.done:

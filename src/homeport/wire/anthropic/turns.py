@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from homeport.errors import Malformed, Uncarried
-from homeport.wire.normal import Call, Image, Turn
+from homeport.wire.normal import Call, Image, Turn, object_of
 
 Block = dict[str, Any]
 _encode = msgspec.json.Encoder().encode
@@ -243,14 +243,3 @@ def _tool_result(turn: Turn, waiting: list[tuple[str, str]]) -> Block:
 
 def _id(given: str) -> str:
     return _NOT_IN_IDS.sub("_", given)
-
-
-def object_of(arguments: str) -> dict[str, Any] | None:
-    """The arguments of a call, decoded; none at all are an empty object. None where they are no JSON object."""
-    if not arguments or arguments.isspace():
-        return {}
-    try:
-        decoded = msgspec.json.decode(arguments)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    return decoded if isinstance(decoded, dict) else None

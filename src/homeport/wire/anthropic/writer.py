@@ -9,8 +9,7 @@ import msgspec
 from homeport.errors import BrokeMidStream
 from homeport.vocabulary import NOTHING, Ask, Usage
 from homeport.wire.anthropic.events import counts_of, stop_reason_of, wire
-from homeport.wire.anthropic.turns import object_of
-from homeport.wire.normal import Answer, CallPiece, Piece
+from homeport.wire.normal import Answer, CallPiece, Piece, object_of
 
 _encode = msgspec.json.Encoder().encode
 _CUT_SHORT = ("length", "content_filter")  # finishes under which a call may lack its end

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from homeport.errors import Uncarried
 from homeport.vocabulary import EMBED, GENERATE, OLLAMA_CHAT, Surface
-from homeport.wire.normal import Call, Prompt, Schema, Texts, Tool, Turn
+from homeport.wire.normal import Call, Prompt, Schema, Texts, Tool, Turn, object_of
 from homeport.wire.ollama.options import level, split, split_for_embedding
 
 _FIX = "Leave it out, or ask for a model whose backend can"
@@ -157,14 +155,3 @@ def _call(call: Call, place: int, at: str) -> dict[str, Any]:
         raise Uncarried(f"The arguments of a tool call in `{at}` are not a JSON object, which Ollama needs. Send them as one.", param=at)
     function = {"index": place, "name": call.name, "arguments": arguments}
     return {"id": call.id, "function": function} if call.id else {"function": function}
-
-
-def object_of(arguments: str) -> dict[str, Any] | None:
-    """The arguments of a call, decoded; none at all are an empty object. None where they are no JSON object."""
-    if not arguments or arguments.isspace():
-        return {}
-    try:
-        decoded = msgspec.json.decode(arguments)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    return decoded if isinstance(decoded, dict) else None

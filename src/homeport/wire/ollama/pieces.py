@@ -9,8 +9,7 @@ import msgspec
 from homeport.errors import BrokeMidStream
 from homeport.vocabulary import OLLAMA_CHAT, Ask, Usage
 from homeport.wire.ndjson import LineCutter
-from homeport.wire.normal import Call, CallPiece, Piece
-from homeport.wire.ollama.compose import object_of
+from homeport.wire.normal import Call, CallPiece, Piece, object_of
 from homeport.wire.ollama.record import CUT_SHORT, Record, call_of, check_vanished, created_at, ending, finish_of, piece_of, record, usage_of
 
 _encode = msgspec.json.Encoder().encode

@@ -16,8 +16,7 @@ from msgspec import Raw, Struct
 
 from homeport.errors import BrokeMidStream
 from homeport.vocabulary import Ask, Usage
-from homeport.wire.normal import Call, CallPiece, Piece
-from homeport.wire.ollama.compose import object_of
+from homeport.wire.normal import Call, CallPiece, Piece, object_of
 from homeport.wire.ollama.options import NULL
 from homeport.wire.usage import Count, tokens
 

@@ -82,8 +82,6 @@ class Reader:
         if self.done:
             return []
         data = self._cutter.feed(data)
-        if b"\r" in data:  # never inside JSON; the same events with the other line ending
-            data = data.replace(b"\r\n", b"\n")
         pieces: list[Piece] = []
         at, end = 0, len(data)
         while at < end and not self.done:

@@ -69,8 +69,6 @@ class Stream:
     def feed(self, data: bytes) -> bytes:
         """What to pass on. Raises BrokeMidStream where the stream itself says that it failed."""
         data = self._cutter.feed(data)
-        if b"\r" in data:  # never inside JSON; the same events with the other line ending
-            data = data.replace(b"\r\n", b"\n")
         at, end = 0, len(data)
         while at < end:
             if self.begun and not self._several:
