@@ -110,4 +110,8 @@ def test_an_upstream_that_is_not_there() -> None:
     with ScriptedBackend() as backend:
         url = backend.url
     with FaultProxy(url) as proxy:
-        assert asked(proxy.url, chat()).status == 0
+        try:
+            status = asked(proxy.url, chat()).status
+        except ConnectionResetError:  # the proxy's reset can be there before the connection is seen to be made
+            status = 0
+        assert status == 0
