@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from bench import cores, figures, lifetime, pacing, rows, translating
+from bench import cores, counting, figures, lifetime, pacing, rows, translating
 from bench.engine import engine
 from bench.figures import Row, as_json, print_figures, print_row
 from bench.peers import start_peers
@@ -21,7 +21,7 @@ from bench.programs import Bench, Homeport, Missing, prepare_homeport, start_hom
 from bench.rows import Field, Plan
 
 QUIET = 0.03  # share of a core that others may use before the figures are called disturbed
-ROWS = ("whole", "unassembled", "streams", "assembled", "latency", "paced", "translated", "start", "memory", "engine")
+ROWS = ("whole", "unassembled", "streams", "assembled", "latency", "paced", "translated", "counting", "start", "memory", "engine")
 
 
 def arguments() -> argparse.Namespace:
@@ -80,13 +80,13 @@ def run(field: Field, chosen: argparse.Namespace, homeport: Homeport | None) -> 
     under_load: dict[str, Callable[[], Row]] = {
         "whole": lambda: rows.whole(field), "unassembled": lambda: rows.unassembled(field), "streams": lambda: rows.streams(field),
         "assembled": lambda: rows.assembled(field), "latency": lambda: rows.latency(field), "paced": paced_row,
-        "translated": lambda: translating.translated(field),
+        "translated": lambda: translating.translated(field), "counting": lambda: counting.counting(field, homeport),
     }  # fmt: skip
     alone: dict[str, Callable[[], Row]] = {
         "start": lambda: lifetime.start(field, homeport), "memory": lambda: lifetime.memory(field, homeport),
         "engine": lambda: engine(field, chosen.homeport, chosen.gguf),
     }  # fmt: skip
-    wanted = chosen.only or [name for name in ROWS if not (chosen.quick and name in ("unassembled", "translated"))]
+    wanted = chosen.only or [name for name in ROWS if not (chosen.quick and name in ("unassembled", "translated", "counting"))]
     done: list[Row] = []
 
     def do(each: dict[str, Callable[[], Row]]) -> None:

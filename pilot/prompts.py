@@ -1,46 +1,14 @@
-"""The one prompt format of the tasks: what the pilot is trained on and what asks for it must send, word by word."""
+"""The one prompt format of the tasks: Homeport's own file, read here without Homeport being installed."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from typing import Any
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
-LABELS = ("question", "request", "complaint", "other")
-FIELDS = ("name", "email", "amount", "date", "invoice")
-BANDS = ("PERSONA", "CONTEXT", "DATA", "CONSTRAINTS", "FORMAT", "TASK")
-PLACEHOLDERS = ("{clientName}", "{dueDate}", "{amount}", "{daysOverdue}")
-TONES = ("friendly", "firm", "urgent")
+_spec = spec_from_file_location("library_prompts", Path(__file__).resolve().parents[1] / "src" / "homeport" / "tasks" / "library" / "prompts.py")
+assert _spec is not None and _spec.loader is not None
+_found = module_from_spec(_spec)
+_spec.loader.exec_module(_found)
 
-
-def classify(text: str, labels: Sequence[str] = LABELS) -> str:
-    """Asks for one of `labels`; the answer is a JSON string."""
-    return f"Classify the text. Answer with one of the labels, as a JSON string.\nLabels: {', '.join(labels)}\nText: {text}"
-
-
-def extract(text: str, fields: Sequence[str] = FIELDS) -> str:
-    """Asks for an object with `fields` in this order; each value a run of `text`, or null."""
-    head = "Extract the fields from the text. Answer with a JSON object; copy each value exactly as it stands in the text, or null."
-    return f"{head}\nFields: {', '.join(fields)}\nText: {text}"
-
-
-def scatter(prompt: str) -> str:
-    """Asks for an object whose keys are the six BANDS, in this order."""
-    return f"Rewrite the prompt as six bands: {', '.join(BANDS)}. Answer with a JSON object.\nPrompt: {prompt}"
-
-
-def draft(tone: str) -> str:
-    """Asks for an object of subject and body that keeps the PLACEHOLDERS."""
-    kept = ", ".join(PLACEHOLDERS[:-1]) + f" and {PLACEHOLDERS[-1]}"
-    return f"Write {'an' if tone[:1] in 'aeiou' else 'a'} {tone} payment follow-up e-mail. Keep the placeholders {kept}. Answer with a JSON object of subject and body."
-
-
-def ask(question: str, context: str) -> str:
-    """Asks for {"answer": a run of `context`, or null}."""
-    head = "Answer the question from the text. Answer with a JSON object; copy the answer exactly as it stands in the text, or null."
-    return f"{head}\nQuestion: {question}\nText: {context}"
-
-
-def packed(value: Any) -> str:
-    """JSON as the pilot writes it: no blanks between, text as it is."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+LABELS, FIELDS, BANDS, PLACEHOLDERS, TONES = _found.LABELS, _found.FIELDS, _found.BANDS, _found.PLACEHOLDERS, _found.TONES
+classify, extract, scatter, draft, ask, packed = _found.classify, _found.extract, _found.scatter, _found.draft, _found.ask, _found.packed

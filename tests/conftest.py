@@ -44,7 +44,7 @@ def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def clean_environment(monkeypatch: pytest.MonkeyPatch, empty_home: Path) -> None:
     """No setting, key, proxy or folder of the user's reaches a test or its children."""
     for name in list(os.environ):
-        if name.startswith(("HOMEPORT_", "OPENAI_", "ANTHROPIC_", "OLLAMA_")) or name.lower().endswith("_proxy"):
+        if name.startswith(("HOMEPORT_", "OPENAI_", "ANTHROPIC_", "OLLAMA_", "OTEL_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(empty_home / name.lower()))

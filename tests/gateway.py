@@ -101,10 +101,18 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 class Running:
-    """`with Running(config(...)) as gateway:` a gateway in a thread of this process, on the loop it has in production."""
+    """`with Running(config(...)) as gateway:` a gateway in a thread of this process, on the loop it has in production.
 
-    def __init__(self, path: Path) -> None:
+    With `guarded=False` its backends forget what went wrong, so that each ask meets a fault and not the first few alone.
+    """
+
+    def __init__(self, path: Path, *, guarded: bool = True) -> None:
         self.app = App(load(config=path))
+        if not guarded:
+            for backend in self.app.upstreams.backends.values():
+                backend.health.seen = lambda model, error: None  # type: ignore[method-assign]
+                backend.health.found = lambda *, good, reason="": None  # type: ignore[method-assign]
+                backend.seen = lambda model, error, *, begun=False: False  # type: ignore[method-assign]
         self.journal = Journal(self.app.settings.server.data)
         self.url = ""
         self._loop: asyncio.AbstractEventLoop
@@ -142,8 +150,8 @@ class Running:
         return sum(backend.sockets for backend in self.app._backends.values())
 
     def idle(self, timeout_s: float = 1.0) -> bool:
-        """Whether no lease is taken and nobody waits, within so many seconds."""
-        return soon(lambda: all(row["in_flight"] == row["queued"] == 0 for row in self.status()["backends"]), timeout_s)
+        """Whether no lease is taken, but for those of a backend that stands still, and nobody waits, within so many seconds."""
+        return soon(lambda: all(row["in_flight"] == row["zombies"] and not row["queued"] for row in self.status()["backends"]), timeout_s)
 
     def _run(self) -> None:
         try:
@@ -163,17 +171,18 @@ class Running:
 
 
 class Spawned:
-    """`with Spawned(config(...)) as gateway:` `homeport up` in a process of its own."""
+    """`with Spawned(config(...)) as gateway:` `homeport up` in a process of its own, with more flags where there are any."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *flags: str) -> None:
         self.path = path
+        self.flags = flags
         self.url = ""
         self.pid = 0
         self.journal = Journal(path.parent / "data")
         self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "homeport", "up", "--config", str(self.path), "--json"]
+        command = [sys.executable, "-m", "homeport", "up", "--config", str(self.path), "--json", *self.flags]
         with (self.path.parent / "gateway.log").open("ab") as log:
             self._child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=self.path.parent)
         assert self._child.stdout is not None

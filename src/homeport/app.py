@@ -4,55 +4,60 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
-import signal
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from homeport import __version__
-from homeport.backends import discovery
-from homeport.backends.catalogue import Catalogue
+import msgspec
+
+from homeport import __version__, reloading
 from homeport.backends.deadlines import Deadlines
-from homeport.backends.http import FixedEndpoint, HttpBackend
 from homeport.backends.pacing import Pacing
 from homeport.backends.pool import Shared
-from homeport.backends.pulled import Pulled
 from homeport.errors import BadSettings, HomeportError, Stopping
+from homeport.fleet.alone import Alone, Crew
 from homeport.front.gateway import After, Live
 from homeport.front.pages import Name, Place
 from homeport.front.protocol import Front
+from homeport.front.together import Together
 from homeport.journey.accept import Accept
-from homeport.journey.admit import Admit
+from homeport.journey.admit import admission
 from homeport.journey.answer import Answers
 from homeport.journey.cache import NoCache
 from homeport.journey.choose import Choose
 from homeport.journey.dispatch import Dispatch
+from homeport.journey.limits import Limits
 from homeport.journey.relay import Relay
 from homeport.journey.review import Review
 from homeport.journey.tally import Tally
+from homeport.monitor.history import SAVE_S, History
+from homeport.monitor.measures import Measures
 from homeport.monitor.monitor import Monitor
+from homeport.monitor.prometheus import Exporter
+from homeport.monitor.readings import of_gateway
+from homeport.monitor.siblings import NoSiblings
+from homeport.monitor.telemetry import telemetry
 from homeport.monitor.traffic import Traffic
-from homeport.ports import Out
+from homeport.ports import Out, Siblings
 from homeport.serve import Steps, serve
-from homeport.settings import BackendSettings, Settings, address, is_loopback
+from homeport.settings import Settings, address, is_loopback
 from homeport.storage.answered import Answered
 from homeport.storage.commit import GroupCommit
 from homeport.storage.journal import Journal
 from homeport.storage.keeper import LedgerKeeper
 from homeport.storage.keys import Keys
-from homeport.storage.shelf import Shelf
-from homeport.vocabulary import Caller, Incident, Request, Standing
+from homeport.upstreams import LOOK_S, Change, Upstreams
+from homeport.vocabulary import Caller, Finding, Incident, Request, Standing
 
 if TYPE_CHECKING:
-    from homeport.backends.engine import Engine
+    from homeport.backends.borrowed import Borrower
     from homeport.front.handover import Pages
+    from homeport.tasks.served import Served
 
 log = logging.getLogger("homeport")
 
 KEYS_S = 0.2  # how soon a new or revoked key counts
-SHELF_S = 1.0  # how soon a pulled model is served
 SWEEP_S = 1.0  # how often quiet connections are looked for
 
 
@@ -61,16 +66,19 @@ class App:
 
     version = __version__
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, siblings: Siblings | None = None, crew: Crew | None = None, borrower: Borrower | None = None) -> None:
         self.settings = settings
+        self._crew = crew or Alone()
+        self.siblings = siblings or NoSiblings()
         self.started_at = time.time()
+        self._skew = self.started_at - time.monotonic()  # of the wall clock
         self.max_body = settings.server.max_body_mb * 1024 * 1024
         self.draining = False
         self.connections: set[Live] = set()
         self.url = ""
-        self._public = not is_loopback(settings.server.listen)
+        self.public = not is_loopback(settings.server.listen)
         self._keys = Keys(settings.server.data)
-        if self._public and not self._keys.exist:
+        if self.public and not self._keys.exist:
             raise BadSettings(
                 f'listen = "{settings.server.listen}" can be reached from other machines, and there is no key yet. '
                 "Make one with `homeport keys add NAME`, or listen on 127.0.0.1."
@@ -81,19 +89,18 @@ class App:
         self._keeper = LedgerKeeper(settings.server.data)
         self._deadlines = self.clock = Deadlines()
         self._shared = Shared(self._deadlines, Pacing(), self._commit.after)
-        self._engines: list[Engine] = []
-        self._backends = {backend.name: self._backend(backend) for backend in self._told()}
-        self._shelf = Shelf(settings.server.data / "models") if settings.discover else None
-        self._pulled = Pulled(self._shared, settings.server.data, self._learn_soon)
-        self._catalogue = Catalogue(settings)
-        self._look_at_shelf()
-        self._list_models()
-        traffic = Traffic(
-            lambda: [(name, [route.backend for route in served.routes]) for name, served in self._catalogue.items()], Answered(settings.server.data)
-        )
-        self._monitor = Monitor(settings.server.data, settings.monitor, list(self._backends), traffic, lambda: self.url)
-        self._admit = Admit(self._keys, public=self._public)
-        self._tally = Tally(self._commit)
+        self.upstreams = Upstreams(settings, self._shared, self._saw, self._crew.at, borrower)
+        self._backends, self._catalogue = self.upstreams.backends, self.upstreams.catalogue
+        self._monitor = self._watch(settings)
+        self._watching: Callable[[str, Finding], None] = lambda _backend, _finding: None  # the monitor's, once this process leads
+        self._telemetry = telemetry(settings.telemetry.otlp_url, __version__)
+        self._tally = Tally(self._telemetry.over(self._commit))
+        self._tally.observers.append(self.upstreams.measured)
+        self._measures = Measures(self._catalogue)
+        self._tally.observers.append(self._measures.observe)
+        self.history = History(settings.server.data)
+        self._tally.observers.append(self.history.observe)
+        self._admit = admission(self._keys, settings.limits, self._tally.observers, public=self.public)
         self._steps = Steps(
             accept=Accept(),
             admit=self._admit,
@@ -105,10 +112,14 @@ class App:
             review=Review(),
             tally=self._tally,
         )
+        readings = lambda: of_gateway(__version__, self.standings(), self.started_at, self._journal, self._steps.dispatch.held_back)  # noqa: E731
+        self._exporter = Exporter(self._measures, readings, self.siblings, settings.server.data / "outbox.sqlite")
+        Together.answers(self)
         self._server: asyncio.Server | None = None
+        self._patience_s = float("inf")  # of a drain, where somebody is in a hurry
         self._tasks: list[asyncio.Task[None]] = []
-        self._learning: set[asyncio.Task[None]] = set()
         self._pages: Pages | None = None
+        self._served = served(settings) if settings.tasks.paths else None
 
     # start and stop
 
@@ -118,45 +129,79 @@ class App:
         self._deadlines.start()
         self._commit.bind(loop)
         host, port = address(self.settings.server.listen)
-        self._server = await loop.create_server(lambda: Front(self, loop), host or None, port, backlog=2048)
+        where: dict[str, Any] = {"sock": self._crew.socket} if self._crew.socket is not None else {"host": host or None, "port": port}
+        self._server = await loop.create_server(lambda: Front(self, loop), backlog=2048, **where)
         bound = self._server.sockets[0].getsockname()
         shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
         self.url = f"http://{shown}:{bound[1]}"
-        self._keeper.start()
-        self._monitor.start()
-        for engine in self._engines:
-            await engine.start()
+        await self._crew.join(self._lead)
+        self.history.start()
+        self._telemetry.start()
+        await self.upstreams.start()
         self._tasks = [
             asyncio.ensure_future(every(period, work))
             for period, work in (
                 (KEYS_S, self._refresh_keys),
                 (SWEEP_S, self._sweep),
-                (SHELF_S, self._watch_shelf),
-                (self.settings.monitor.probe_interval_s, self._probe),
+                (SAVE_S, self.history.save),
+                (LOOK_S, self.upstreams.look),
             )
         ]
 
-    async def stop(self) -> None:
-        """Refuse new connections, let answers end until the drain's deadline, then end the rest, and put everything away."""
+    async def _lead(self) -> None:
+        """What is done once for all workers of a gateway is done here from now on."""
+        self._watching = self._monitor.saw
+        self._keeper.start()
+        self._monitor.start()
+
+    async def reload(self, settings: Settings) -> Change:
+        """Go on with other settings; what is under way ends as it began. Raises BadSettings where they cannot be run; then nothing has changed."""
+        reloading.refuse(self.settings, settings)
+        tasks = served(settings) if settings.tasks.paths else None
+        change = await self.upstreams.change(settings)
+        before, self.settings, self._served = self.settings, settings, tasks
+        self.max_body = settings.server.max_body_mb * 1024 * 1024
+        if settings.limits != before.limits:
+            self._tally.observers[:] = [observer for observer in self._tally.observers if not isinstance(getattr(observer, "__self__", None), Limits)]
+            self._admit = admission(self._keys, settings.limits, self._tally.observers, public=self.public)
+        self._steps = msgspec.structs.replace(self._steps, admit=self._admit, relay=Relay())  # a relay knows heads of backends that were
+        if settings.monitor != before.monitor or change.added or change.removed:
+            old, self._monitor = self._monitor, self._watch(settings)
+            self._monitor.incidents = old.incidents
+            if self._watching == old.saw:
+                self._watching = self._monitor.saw
+                await asyncio.get_running_loop().run_in_executor(None, old.stop)
+                self._monitor.start()
+        return change
+
+    def hurry(self) -> None:
+        """The drain's deadline is now."""
+        self._patience_s = 0.0
+
+    async def stop(self, *, linger_s: float = 0.0) -> None:
+        """Refuse new connections, let answers end until the drain's deadline, then end the rest, and put everything away.
+
+        Where others accept in its place, connections that are open may ask once more for `linger_s` seconds; they are closed after that answer.
+        """
         self.draining = True
+        begun = time.monotonic()
         if self._server is not None:
             self._server.close()
+        while self.connections and time.monotonic() < begun + min(linger_s, self._patience_s):
+            await asyncio.sleep(0.05)
         for connection in list(self.connections):
             connection.drain()
         if self._pages is not None:
             self._pages.drain()
-        deadline = time.monotonic() + self.settings.server.drain_timeout_s
-        while (self.connections or (self._pages is not None and self._pages.open)) and time.monotonic() < deadline:
+        while (self.connections or (self._pages is not None and self._pages.open)) and time.monotonic() < begun + min(
+            self._patience_s, self.settings.server.drain_timeout_s
+        ):
             await asyncio.sleep(0.05)
         for connection in list(self.connections):
             connection.leave(Stopping("This gateway is stopping, and the answer was not done in time. Ask again in a moment."))
-        for task in (*self._tasks, *self._learning):
+        for task in self._tasks:
             task.cancel()
-        for engine in self._engines:
-            await engine.stop()
-        await self._pulled.stop()
-        for backend in self._backends.values():
-            backend.close()
+        await self.upstreams.stop()
         self._deadlines.stop()
         self._commit.flush()
         await asyncio.get_running_loop().run_in_executor(None, self._put_books_away)
@@ -168,8 +213,12 @@ class App:
     def _put_books_away(self) -> None:
         from homeport.storage.ledger import Ledger
 
+        self._exporter.leave()
+        self._telemetry.stop()
         self._monitor.stop()
+        self.history.stop()
         self._keeper.stop()
+        self._crew.leave()
         self._journal.close()
         try:
             with contextlib.closing(Ledger(self.settings.server.data)) as ledger:
@@ -200,6 +249,13 @@ class App:
             self._pages = Pages(self)
         return self._pages.connection()
 
+    @property
+    def tasks(self) -> Served:
+        """What `/tasks` serves; loaded when it is first asked for, unless the settings name files of tasks."""
+        if self._served is None:
+            self._served = served(self.settings)
+        return self._served
+
     # what the pages show (front.pages.Overview)
 
     @property
@@ -215,6 +271,14 @@ class App:
     def incidents(self) -> Sequence[Incident]:
         return self._monitor.incidents
 
+    async def totals(self) -> Mapping[str, int]:
+        """Settled Asks by outcome, of all workers."""
+        return self.counts if self.siblings.folder is None else await self._exporter.outcomes()
+
+    async def metrics(self, accept: str, names: Sequence[str]) -> tuple[bytes, str]:
+        """`/metrics`, and its content type."""
+        return await self._exporter.page(accept, names)
+
     def standings(self) -> Sequence[Standing]:
         """Every backend as it is now; with discovery, those that were found."""
         hidden = self.settings.discover
@@ -228,81 +292,22 @@ class App:
             places = [Place(route.backend, route.model, states[route.backend], self._backends[route.backend].card(route.model)) for route in served.routes]
             yield Name(name, places, "local" if locations == {"local"} else "mixed" if "local" in locations else "cloud")
 
-    # backends
+    def _watch(self, settings: Settings) -> Monitor:
+        traffic = Traffic(self.upstreams.routes, Answered(settings.server.data))
+        return Monitor(settings.server.data, settings.monitor, list(self._backends), traffic, lambda: self.url)
 
-    def _told(self) -> list[BackendSettings]:
-        """The backends of the settings; without any, whatever engine may be on loopback, and the pilot."""
-        return [*discovery.candidates(), discovery.bundled()] if self.settings.discover else list(self.settings.backends.values())
-
-    def _backend(self, settings: BackendSettings) -> HttpBackend:
-        if settings.kind not in ("engine", "pilot"):
-            assert settings.url is not None
-            return HttpBackend(
-                settings,
-                FixedEndpoint(settings.url, settings.api_key),
-                self._shared,
-                discovered=self.settings.discover,
-                down_after=self.settings.monitor.down_after,
-            )
-        from homeport.backends.engine import Engine  # loaded only where there is one
-
-        engine = Engine(
-            model=discovery.weights(settings),
-            slots=settings.slots,
-            context=settings.context,
-            name=settings.name,
-            log=self.settings.server.data / f"engine-{settings.name}.log",
-        )
-        self._engines.append(engine)
-        backend = HttpBackend(settings, engine, self._shared)
-        backend.models = [settings.name]
-        engine.on_change = lambda: self._learn_soon(backend)
-        return backend
-
-    def _list_models(self) -> None:
-        pilot_last = sorted(self._backends.values(), key=lambda backend: backend.kind == "pilot") if self.settings.discover else self._backends.values()
-        listed = {backend.name: backend.models for backend in pilot_last if backend.models}
-        self._catalogue.learn(listed, lambda backend, model: self._backends[backend].card(model))
-
-    async def _watch_shelf(self) -> None:
-        if self._look_at_shelf():
-            self._list_models()
-
-    def _look_at_shelf(self) -> bool:
-        """Take in the pulled models, where the settings leave it to Homeport what is served. Whether anything is new."""
-        if self._shelf is None:
-            return False
-        try:
-            found = {name: (stored.path, stored.files) for name, stored in self._shelf.found().items()}
-        except OSError:  # no right to read it, or a network folder that is away: what is served stays
-            return False
-        return self._pulled.refresh(found, self._backends)
-
-    def _learn_soon(self, backend: HttpBackend) -> None:
-        """It has just begun to answer, or ceased to."""
-        if self.draining:
-            return
-        task = asyncio.ensure_future(self._probe_one(backend))
-        self._learning.add(task)
-        task.add_done_callback(self._learning.discard)
-
-    async def _probe(self) -> None:
-        """Ask every backend what it serves; free for them, and never waited for by a request."""
-        await asyncio.gather(*(self._probe_one(backend, watched=True) for backend in self._backends.values()))
-
-    async def _probe_one(self, backend: HttpBackend, *, watched: bool = False) -> None:
-        finding = await backend.probe()
-        if watched:  # in its turn: a change that was just heard of is no second failed probe
-            self._monitor.saw(backend.name, finding)
-        self._list_models()
-        await backend.learn()
-        self._list_models()
+    def _saw(self, backend: str, finding: Finding) -> None:
+        """A probe in its turn found this."""
+        self._watching(backend, finding)
+        self.history.saw(backend, finding)
+        self._measures.probed(backend, finding.good)
 
     async def _refresh_keys(self) -> None:
         if self._keys.refresh():
             names = set(self._keys.names())
             for connection in list(self.connections):
                 connection.revoke(names)
+            self._admit.keep(names)
         if self._journal.waiting:  # a full disk may have room again
             self._journal.flush()
 
@@ -312,6 +317,10 @@ class App:
             connection.sweep(now)
         if self._pages is not None:
             self._pages.sweep()
+        moved = round(time.time() - time.monotonic() - self._skew)
+        if moved:  # somebody set the clock: that makes the gateway no older
+            self.started_at += moved
+            self._skew += moved
 
 
 LAST_ROWS = 200_000  # receipts the ledger is brought up to date with at the end; whoever reads it next does the rest
@@ -327,44 +336,8 @@ async def every(seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -
         await asyncio.sleep(seconds)
 
 
-def run(settings: Settings, *, ready: Callable[[str, Sequence[Standing]], None]) -> int:
-    """Run a gateway in the foreground until SIGINT or SIGTERM; `ready` is called once it accepts requests.
+def served(settings: Settings) -> Served:
+    """The tasks that ship and those of the settings' files, which are run. Raises BadSettings."""
+    from homeport.tasks.served import Served
 
-    Raises:
-        BadSettings: what is configured cannot be run.
-        OSError: the address cannot be had.
-    """
-    app = App(settings)
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_foreground(app, ready))
-    return 0
-
-
-async def _foreground(app: App, ready: Callable[[str, Sequence[Standing]], None]) -> None:
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, ended.set)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
-    try:
-        await app.start()
-    except OSError:
-        app.discard()
-        raise
-    gc.freeze()  # what is there now stays: no collection need look at it again
-    try:
-        ready(app.url, app.standings())
-        await ended.wait()
-    finally:
-        await app.stop()
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's where there is one (not on Windows), else asyncio's own."""
-    with contextlib.suppress(ImportError):
-        import uvloop
-
-        return uvloop.new_event_loop
-    return None
+    return Served(settings.tasks.paths)

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from homeport.app import App, loop_factory
+from homeport.app import App
+from homeport.foreground import loop_factory
 from homeport.settings import Settings, load
 
 if TYPE_CHECKING:

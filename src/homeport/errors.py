@@ -9,6 +9,7 @@
     │   ├── Unauthenticated    401  no key, or one that is not ours
     │   ├── Forbidden          403  a key that may not do this
     │   ├── UnknownModel       404  no model of that name is served
+    │   ├── UnknownTask        404  no task of that name is served
     │   └── OverBudget         429  the key's limit is reached
     ├── BackendError           the backend's fault: the next route may do better
     │   ├── Unreachable             no connection: refused, timed out, no such host, still starting
@@ -16,6 +17,8 @@
     │   ├── Stalled                 silent beyond one of its clocks
     │   └── BrokeMidStream          the answer ended before its end, or ended with an error
     ├── NoRouteLeft            503  every allowed route failed, or their queues are full
+    ├── NotReplayed            503  a backend died of it, as it seems: it is not tried at another
+    ├── TaskFailed             502  no model gave an answer that holds; 503 where none answered at all
     ├── Stopping               503  this gateway is going down, and the answer was not done in time
     ├── ClientLeft                  the caller hung up; never held against a backend
     └── BadSettings            exit 2  a configuration that cannot be used
@@ -24,6 +27,9 @@ Every message says what happened, why, and what to do about it; none holds a pro
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class HomeportError(Exception):
@@ -96,6 +102,13 @@ class UnknownModel(CallerError):
     param = "model"
 
 
+class UnknownTask(CallerError):
+    """No task of that name is served here; the message offers the nearest."""
+
+    status = 404
+    code = "task_not_found"
+
+
 class OverBudget(CallerError):
     """The key's rate or budget is used up."""
 
@@ -110,6 +123,9 @@ class BackendError(HomeportError):
 
     status = 503
     outcome = "failed"  # Attempt.outcome in the receipt
+    gone = False  # the backend went away with it: the next connection was refused
+    frozen = False  # nothing else came from that backend meanwhile either
+    retry_in_s: float | None = None  # when it may be asked again, where that is known
 
 
 class Unreachable(BackendError):
@@ -128,6 +144,7 @@ class Stalled(BackendError):
     """The backend was silent longer than one of its clocks allows."""
 
     outcome = "stalled"
+    overdue = False  # it was not silent: its time in all was up
 
 
 class BrokeMidStream(BackendError):
@@ -143,6 +160,25 @@ class NoRouteLeft(HomeportError):
     kind = "server_error"
     code = "no_route"
     retry_after_s = 5
+
+
+class NotReplayed(HomeportError):
+    """The backend went away with a request of a kind that engines have died of; it is not tried at another."""
+
+    status = 503
+    code = "not_replayed"
+    should_retry = False
+
+
+class TaskFailed(HomeportError):
+    """No model gave an answer that holds; `attempts` has what each met, in order."""
+
+    status = 502
+    code = "task_failed"
+
+    def __init__(self, message: str, attempts: Sequence[Mapping[str, Any]] = ()) -> None:
+        super().__init__(message)
+        self.attempts = list(attempts)
 
 
 class Stopping(HomeportError):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
-from homeport.vocabulary import Ask, Caller, Receipt, Route, Standing
+from homeport.vocabulary import Ask, Caller, Errand, Receipt, Route, Said, Standing
 
 
 class Clock(Protocol):
@@ -48,6 +49,7 @@ class Upstream(Protocol):
     """One answer on its way from a backend."""
 
     status: int
+    begun: bool  # a token came
     headers: dict[bytes, bytes]  # lower-case names; those Homeport reads
 
     async def head(self) -> bytes | None:
@@ -81,6 +83,9 @@ class Lease(Protocol):
     def release(self) -> None:
         """Give it back; a second call does nothing."""
 
+    def linger(self) -> None:
+        """Nobody waits for the answer any more, but it may still be computed: the place is free once the backend is seen idle."""
+
 
 class Backend(Protocol):
     """Somewhere that answers."""
@@ -102,21 +107,37 @@ class Backend(Protocol):
         """local | cloud"""
 
     @property
-    def available(self) -> bool:
-        """Not known to be down, and not full."""
-
-    @property
     def in_flight(self) -> int:
         """Leases taken."""
+
+    @property
+    def load(self) -> float:
+        """Leases taken, and more where its asks fail."""
+
+    def rank(self, model: str) -> int:
+        """How well it could take an ask for this model now (rules/selection)."""
+
+    def wanted(self) -> None:
+        """An ask would have liked to come here, and was sent elsewhere."""
 
     def standing(self) -> Standing:
         """How it is right now, from memory."""
 
-    def take(self) -> Lease | None:
-        """A place now, or None."""
+    def take(self, model: str) -> Lease | None:
+        """A place now for an ask of this model, or None."""
 
-    async def wait(self) -> Lease:
-        """A place from the bounded queue. Raises Refused with outcome "full" where none comes free in time."""
+    async def wait(self, model: str, key: str | None) -> Lease:
+        """A place from the bounded queue, in turn with other keys.
+
+        Raises Refused: outcome "full" where none comes free in time, "open" where it is left out for now.
+        """
+        """A place from the bounded queue, in turn with other keys.
+
+        Raises Refused: outcome "full" where none comes free in time, "open" where it is left out for now.
+        """
+
+    def seen(self, model: str, error: BaseException | None, *, begun: bool) -> bool:
+        """An ask for this model is over, answered or failed; `begun`: a token had come. Whether it may still be computed."""
 
     def send(self, ask: Ask, route: Route) -> Upstream:
         """Send the ask; the head of its answer, or what went wrong, comes by its `head`."""
@@ -168,3 +189,60 @@ class Store(Protocol):
 
     def after(self, send: Callable[[bytes], object], data: bytes) -> None:
         """Call `send(data)` once everything recorded so far is on file."""
+
+
+class Siblings(Protocol):
+    """The other worker processes of this gateway; a gateway of one process has none."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Shared by the workers of this run: empty when the run begins, gone when it ends. None where there is one process only."""
+
+    async def gather(self, topic: str) -> list[bytes]:
+        """What each living sibling answers to a topic now; one that does not answer within a second is left out. Never raises."""
+
+    def answer(self, topic: str, give: Callable[[], bytes]) -> None:
+        """Answer siblings who ask for a topic. `give` is called on the event loop, and is quick."""
+
+
+class Places(Protocol):
+    """Places at one backend, counted over all who share it: the workers of this gateway, or only this process."""
+
+    @property
+    def in_use(self) -> int:
+        """Places taken, by anybody."""
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for one, anywhere."""
+
+    def take(self, limit: int) -> bool:
+        """Take one where fewer than `limit` are in use and nobody else waits for it; or the one that was put aside for those who wait here."""
+
+    def give_back(self) -> None:
+        """Give one back: it goes to whoever has waited longest, here or elsewhere."""
+
+    def want(self, waiting: int, since: float, limit: int) -> None:
+        """Say that so many wait here (0: nobody any more), the oldest `since` (time.monotonic()); `limit` as for `take`.
+
+        Say it again whenever one of the three changes. A place that is free is put aside for them at once: call `take` after it.
+        """
+
+    def subscribe(self, free: Callable[[], None]) -> None:
+        """Call `free` in the loop's thread when a place was put aside for those who wait here: `take` now succeeds."""
+
+    def close(self) -> None:
+        """This one is no longer used; its subscriber is forgotten, its places stay taken until given back."""
+
+
+class Asker(Protocol):
+    """A gateway as tasks ask it: the one they live in, or one over HTTP."""
+
+    async def ask(self, path: str, body: Mapping[str, Any], errand: Errand, hear: Callable[[str], None] | None = None) -> Said:
+        """Post `body` to a model route of OpenAI's, such as `/v1/chat/completions`, and wait for all of the answer.
+
+        With `hear` it comes as a stream, and each piece of its text is handed over. Raises HomeportError: what the gateway said.
+        """
+
+    async def places(self, model: str) -> Sequence[tuple[str | None, str]]:
+        """The engine ("llama.cpp" "vllm" "ollama" …, None where it is not known) and the location of each backend behind a name; empty for none."""

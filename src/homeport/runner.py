@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 
 class Signal:
@@ -113,18 +115,24 @@ class Runner:
             raise failure
 
 
-async def drive(coroutine: Coroutine[Any, Any, None]) -> None:
+async def drive(coroutine: Coroutine[Any, Any, Result]) -> Result:
     """Await, from a task, a coroutine that awaits Signals. Raises what it raises."""
+    results: list[Result] = []
+
+    async def to_its_end() -> None:
+        results.append(await coroutine)
+
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def done(failure: BaseException | None) -> None:
         if not ended.done():
             ended.set_exception(failure) if failure is not None else ended.set_result(None)
 
-    runner = Runner(coroutine, done)
+    runner = Runner(to_its_end(), done)
     runner.resume()
     try:
         await ended
     finally:
         if not runner.finished:
             runner.leave(asyncio.CancelledError())
+    return results[0]

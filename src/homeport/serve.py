@@ -35,7 +35,8 @@ async def serve(request: Request, out: Out, step: Steps) -> None:
     """Answer one request.
 
     The commit point: once content has reached the caller, neither failover nor escalation is honest. A stream commits
-    with its first content; a whole reply is held until it is reviewed, so its commit point is its end.
+    with its first content; a whole reply is held until it is reviewed, so its commit point is its end. Behind it only the
+    same model may go on, with the very text that the caller has, where the owner allows it (`on_break = "continue"`).
     """
     with step.accept(request, out) as reception:  # what is raised in here is told to the caller, in the caller's dialect
         ask = reception.ask()
@@ -44,7 +45,7 @@ async def serve(request: Request, out: Out, step: Steps) -> None:
             ready = step.answer(ask) or step.cache.find(ask, caller)
             if ready is not None:
                 return step.relay.release(ready, ask, out, account)
-            for route in step.choose(ask, caller):
+            for route in account.ways(step.choose(ask, caller)):
                 if account.attempts and account.gave_up(route.backend):
                     continue
                 with step.dispatch(ask, route, account) as attempt:  # the lease lives in here; a failure may end here

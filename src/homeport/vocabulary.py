@@ -45,6 +45,14 @@ class Request(Struct, frozen=True, gc=False):
     caller: Caller  # who sent it, found out before its body was read
 
 
+class Errand(Struct, frozen=True, gc=False):
+    """On whose behalf a task asks a model, and why again: what the receipt says of it. No text of an answer is in it."""
+
+    task: str
+    checks: tuple[str, ...] = ()  # what was wrong with the answers before this one, by the names of the checks
+    private: bool = False  # no byte of it may go to a backend with location = "cloud"
+
+
 class Ask(Struct, frozen=True, gc=False):
     """One request, decoded once. `fields` holds every top-level field as raw JSON, known or not."""
 
@@ -61,6 +69,14 @@ class Ask(Struct, frozen=True, gc=False):
     trace: bytes | None = None  # W3C traceparent, sent on
     app: str | None = None  # what the caller calls itself (its User-Agent's first word)
     versions: bytes = b""  # Anthropic's version and beta header lines, sent on to a backend that speaks it
+    errand: Errand | None = None  # where a task asks
+
+
+class Begun(Struct, frozen=True, gc=False):
+    """The beginning of an answer whose stream broke, for another attempt to go on with."""
+
+    text: str  # exactly what the caller has
+    tokens: int  # about as many as were made for it
 
 
 class Route(Struct, frozen=True, gc=False):
@@ -70,6 +86,9 @@ class Route(Struct, frozen=True, gc=False):
     model: str
     while_in_flight_below: int | None = None
     options: dict[str, Any] = msgspec.field(default_factory=dict)
+    on_break: str = "error"  # error | continue: what follows where its stream breaks
+    engine: str | None = None  # known to run there, and to be asked in OpenAI's dialect; told only where a cut answer may be continued
+    begun: Begun | None = None  # what the answer is to go on from
 
 
 class Usage(Struct, frozen=True, gc=False):
@@ -139,6 +158,15 @@ class Receipt(Struct, frozen=True, gc=False):
     checks: list[str]
 
 
+class Said(Struct, frozen=True):
+    """What a model said to a task, and who it was."""
+
+    body: dict[str, Any]  # the whole reply as JSON; of a stream what it was put together to
+    text: str
+    finish: str | None  # "stop" "length" …
+    headers: dict[str, str]  # those of Homeport: x-homeport-backend, x-tok-per-s …; of a stream the same figures
+
+
 class Weights(Struct, frozen=True, gc=False):
     """The file of a model, as its backend describes it; empty where it does not."""
 
@@ -177,15 +205,18 @@ class Standing(Struct, frozen=True, gc=False):
     name: str
     kind: str
     location: str
-    state: str  # "healthy" "loading" "down"; more come with the monitor
+    state: str  # healthy | loading | degraded | open | drained
     reason: str
     since: float  # seconds since the epoch
     in_flight: int
     max_in_flight: int
     queued: int
     models: list[str]
-    ttft_ms: float | None = None
-    tok_per_s: float | None = None
+    ttft_ms: float | None = None  # to the first token, as a moving average
+    tok_per_s: float | None = None  # likewise
+    retry_at: float | None = None  # open: when it is tried again, seconds since the epoch
+    cold_start_s: float | None = None  # how long it took to load when it came back last
+    zombies: int = 0  # places of answers that were given up, which it may still be computing
 
 
 class Finding(Struct, frozen=True, gc=False):

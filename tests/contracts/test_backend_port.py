@@ -18,6 +18,7 @@ from homeport.backends.pacing import Pacing
 from homeport.backends.pool import Shared
 from homeport.errors import BackendError, BrokeMidStream, Refused, Stalled, Unreachable
 from homeport.ports import Backend, Upstream
+from homeport.rules.selection import FULL, WELL
 from homeport.runner import drive
 from homeport.settings import BackendSettings
 from homeport.testing.backend import ScriptedBackend
@@ -156,7 +157,7 @@ def test_who_it_is_and_how_it_stands(run: Run) -> None:
         assert (backend.name, backend.kind, backend.location) == ("only", "openai", "local")
         standing = backend.standing()
         assert (standing.name, standing.in_flight, standing.max_in_flight, standing.queued, standing.state) == ("only", 0, 2, 0, "healthy")
-        assert backend.available
+        assert (backend.rank("m"), backend.load) == (WELL, 0)
 
     run(test)
 
@@ -222,15 +223,15 @@ def test_no_answer_at_all(run: Run, behaviour: str, error: type[BackendError]) -
 def test_places_are_given_until_none_is_left(run: Run) -> None:
     async def test(make: Upstreams) -> None:
         backend = await make()
-        leases = [backend.take(), backend.take()]
+        leases = [backend.take("m"), backend.take("m")]
         assert all(leases)
-        assert backend.take() is None
-        assert (backend.in_flight, backend.available) == (2, False)
+        assert backend.take("m") is None
+        assert (backend.in_flight, backend.load, backend.rank("m")) == (2, 2, FULL)
         for lease in leases:
             assert lease is not None
             lease.release()
             lease.release()
-        assert (backend.in_flight, backend.available, backend.standing().in_flight) == (0, True, 0)
+        assert (backend.in_flight, backend.rank("m"), backend.standing().in_flight) == (0, WELL, 0)
 
     run(test)
 
@@ -238,11 +239,11 @@ def test_places_are_given_until_none_is_left(run: Run) -> None:
 def test_who_waits_is_served_in_order(run: Run) -> None:
     async def test(make: Upstreams) -> None:
         backend = await make()
-        held = [backend.take(), backend.take()]
+        held = [backend.take("m"), backend.take("m")]
         order: list[int] = []
 
         async def wait(number: int) -> None:
-            lease = await backend.wait()
+            lease = await backend.wait("m", None)
             order.append(number)
             await asyncio.sleep(0.01)
             lease.release()
@@ -250,7 +251,7 @@ def test_who_waits_is_served_in_order(run: Run) -> None:
         waiting = [asyncio.ensure_future(wait(number)) for number in range(2)]
         await asyncio.sleep(0.01)
         assert backend.standing().queued == 2
-        assert backend.take() is None
+        assert backend.take("m") is None
         assert held[0] is not None
         held[0].release()
         await asyncio.gather(*waiting)
@@ -265,11 +266,11 @@ def test_who_waits_is_served_in_order(run: Run) -> None:
 def test_the_queue_has_an_end(run: Run) -> None:
     async def test(make: Upstreams) -> None:
         backend = await make()
-        held = [backend.take(), backend.take()]
-        waiting = [asyncio.ensure_future(backend.wait()) for _ in range(2)]
+        held = [backend.take("m"), backend.take("m")]
+        waiting = [asyncio.ensure_future(backend.wait("m", None)) for _ in range(2)]
         await asyncio.sleep(0)
         with pytest.raises(Refused) as full:
-            await backend.wait()
+            await backend.wait("m", None)
         assert full.value.outcome == "full"
         began = time.perf_counter()
         results = await asyncio.gather(*waiting, return_exceptions=True)
@@ -286,8 +287,8 @@ def test_the_queue_has_an_end(run: Run) -> None:
 def test_who_leaves_the_queue_leaves_nothing_behind(run: Run) -> None:
     async def test(make: Upstreams) -> None:
         backend = await make()
-        held = [backend.take(), backend.take()]
-        waiting = asyncio.ensure_future(backend.wait())
+        held = [backend.take("m"), backend.take("m")]
+        waiting = asyncio.ensure_future(backend.wait("m", None))
         await asyncio.sleep(0.01)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
@@ -296,7 +297,7 @@ def test_who_leaves_the_queue_leaves_nothing_behind(run: Run) -> None:
             assert lease is not None
             lease.release()
         assert backend.in_flight == 0
-        again = backend.take()
+        again = backend.take("m")
         assert again is not None
 
     run(test)

@@ -19,8 +19,10 @@ from homeport.cli.config import written
 from homeport.cli.program import COMMANDS, GROUPS
 from homeport.front import asgi
 from homeport.settings import backend as backend_settings
+from homeport.settings import limits as limit_settings
 from homeport.settings import monitor as monitor_settings
 from homeport.settings import reading, tree
+from homeport.settings import telemetry as telemetry_settings
 from homeport.vocabulary import Attempt, Event, Incident, Receipt, Standing
 from tests.docs.pages import ROOT, Page, rows
 
@@ -30,6 +32,8 @@ SECTIONS: list[tuple[str, type[Struct], tuple[str, ...]]] = [
     ("[backends.NAME]", tree.BackendSettings, backend_settings.KEYS),
     ("[models.NAME]", tree.ModelSettings, (*reading.MODEL, *reading.ROUTE)),
     ("[monitor]", tree.MonitorSettings, monitor_settings.KEYS),
+    ("[limits]", tree.LimitSettings, limit_settings.KEYS),
+    ("[telemetry]", tree.TelemetrySettings, telemetry_settings.KEYS),
 ]
 
 
@@ -47,6 +51,7 @@ def test_the_tree_holds_no_setting_that_cannot_be_set() -> None:
     for _, struct, keys in SECTIONS:
         assert {field.name for field in msgspec.structs.fields(struct)} - {"name"} <= set(keys)
     assert {field.name for field in msgspec.structs.fields(tree.RouteSettings)} == set(reading.ROUTE)
+    assert {field.name for field in msgspec.structs.fields(tree.KeyLimits)} == set(limit_settings.KEY)
 
 
 def test_later_sections_and_variables_are_documented() -> None:

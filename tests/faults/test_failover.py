@@ -92,7 +92,7 @@ def unnoticed(heards: list[Heard], gateway: Running, *, first: str = "failed") -
 def two(tmp_path: Path, behaviour: Behaviour, **first: Any) -> Iterator[tuple[ScriptedBackend, ScriptedBackend, Running]]:
     with ScriptedBackend(behaviour, style="vllm") as one, ScriptedBackend(SECOND) as other:
         path = config(tmp_path, {"first": {"url": one.url, **first}, "second": other.url})
-        with Running(path) as gateway:
+        with Running(path, guarded=False) as gateway:
             yield one, other, gateway
 
 
@@ -144,13 +144,16 @@ def test_refused_connections(tmp_path: Path) -> None:
     with (
         holder,
         ScriptedBackend(SECOND) as second,
-        Running(config(tmp_path, {"first": f"http://127.0.0.1:{holder.getsockname()[1]}", "second": second.url})) as gateway,
+        Running(config(tmp_path, {"first": f"http://127.0.0.1:{holder.getsockname()[1]}", "second": second.url}), guarded=False) as gateway,
     ):
         unnoticed(asyncio.run(many(gateway.url, 500, 32, stream=True)), gateway)
 
 
 def test_a_name_that_does_not_resolve(tmp_path: Path) -> None:
-    with ScriptedBackend(SECOND) as second, Running(config(tmp_path, {"first": "http://no-such-host.invalid:80", "second": second.url})) as gateway:
+    with (
+        ScriptedBackend(SECOND) as second,
+        Running(config(tmp_path, {"first": "http://no-such-host.invalid:80", "second": second.url}), guarded=False) as gateway,
+    ):
         unnoticed(asyncio.run(many(gateway.url, 3, 3, stream=True)), gateway)
 
 
@@ -163,7 +166,9 @@ def test_connections_that_are_never_accepted(tmp_path: Path) -> None:
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", port))
         try:
-            with Running(config(tmp_path, {"first": {"url": f"http://127.0.0.1:{port}", "connect_timeout_s": 0.2}, "second": second.url})) as gateway:
+            with Running(
+                config(tmp_path, {"first": {"url": f"http://127.0.0.1:{port}", "connect_timeout_s": 0.2}, "second": second.url}), guarded=False
+            ) as gateway:
                 unnoticed(asyncio.run(many(gateway.url, 5, 5, stream=True)), gateway)
         finally:
             for filler in fillers:
@@ -177,7 +182,7 @@ def test_connections_that_are_never_accepted(tmp_path: Path) -> None:
 )
 def test_a_network_at_fault(tmp_path: Path, faults: Faults) -> None:
     with ScriptedBackend(FIRST) as one, FaultProxy(one.url, faults) as proxy, ScriptedBackend(SECOND) as other:
-        with Running(config(tmp_path, {"first": {"url": proxy.url, "first_token_timeout_s": 0.3}, "second": other.url})) as gateway:
+        with Running(config(tmp_path, {"first": {"url": proxy.url, "first_token_timeout_s": 0.3}, "second": other.url}), guarded=False) as gateway:
             unnoticed(asyncio.run(many(gateway.url, 20, 10, stream=True)), gateway)
 
 

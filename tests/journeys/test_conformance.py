@@ -73,7 +73,7 @@ def test_our_own_engine_is_known_once_it_has_loaded(tmp_path: Path) -> None:
 
 def probed(gateway: Running) -> None:
     """What a gateway does every few seconds."""
-    asyncio.run_coroutine_threadsafe(gateway.app._probe(), gateway._loop).result(10)
+    asyncio.run_coroutine_threadsafe(gateway.app.upstreams.round(), gateway._loop).result(10)
 
 
 def test_a_model_that_changes_is_learnt_anew(tmp_path: Path) -> None:

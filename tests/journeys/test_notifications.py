@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-import homeport.backends.http
+import homeport.backends.line
 from homeport.testing.backend import ScriptedBackend
 from homeport.testing.loopback import bound
 from homeport.testing.script import Answer, Bytes, Refuse
@@ -108,7 +108,7 @@ def test_what_loads_or_is_late_while_it_works_is_no_outage(tmp_path: Path) -> No
 )
 def test_one_that_takes_connections_and_answers_nothing_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: Bytes | Refuse, reason: str) -> None:
     """A frozen process, the stale port of a tunnel, a proxy before a dead engine; while it works for us, its silence says nothing."""
-    monkeypatch.setattr(homeport.backends.http, "PROBE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(homeport.backends.line.Line.page, "__kwdefaults__", {"timeout_s": 0.2})
     with Receiver() as receiver, ScriptedBackend(Answer(tokens=("x",), endless=True, delay_s=0.02)) as fake:
         with Running(config(tmp_path, {"home": fake.url}, monitor={**QUICK, "notify": [receiver.url]})) as gateway:
 
@@ -205,7 +205,7 @@ class TestWatching:
                 assert receiver.until(lambda: len(receiver.gets) > 3)
                 assert set(receiver.gets) == {"/ping/token"}
                 there.close()
-                assert soon(lambda: gateway.backend("only")["state"] == "down")
+                assert soon(lambda: gateway.backend("only")["state"] == "open")
                 time.sleep(0.2)
                 pings = len(receiver.gets)
                 time.sleep(0.4)

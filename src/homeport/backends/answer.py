@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from homeport.backends.deadlines import Deadlines
 from homeport.errors import BackendError, BrokeMidStream, Stalled
@@ -14,6 +14,8 @@ NO_HEADERS: dict[bytes, bytes] = {}  # of an answer whose head is not there yet
 HIGH_WATER = 256 * 1024  # bytes unread by the journey at which the backend is made to wait
 MAX_REPLY = 256 * 1024 * 1024  # bytes of a whole reply that are held
 STALE_S = 1.0  # a kept connection that closes later than this after the request was not stale: the backend broke
+GONE_S = 0.25  # how long is looked whether a backend that closed a connection is still there
+STEADY_S = 0.05  # … and for how long it must keep a new one
 LINGER_S = 1.0  # how long a terminal event may be ahead of the end of its body
 
 
@@ -29,6 +31,10 @@ class Wire(Protocol):
     def release(self, *, reusable: bool) -> None:
         """The answer is done with."""
 
+    @property
+    def usable(self) -> bool:
+        """Whether it is open."""
+
     def pause(self) -> None:
         """Read no more for now."""
 
@@ -38,6 +44,15 @@ class Wire(Protocol):
 
 class Source(Protocol):
     """Where connections come from."""
+
+    moved_at: float  # Deadlines.now when anything came from there last
+
+    @property
+    def ready(self) -> bool:
+        """Whether what stands behind it is said to be there."""
+
+    def keep(self, connection: Any) -> None:
+        """Take back a connection that is good for another answer."""
 
     def take(self) -> Wire | None:
         """An idle connection still good to use, or None."""
@@ -54,7 +69,11 @@ class Clocks(NamedTuple):
     total_s: float
 
 
-class ClosedUnanswered(BrokeMidStream):
+class Closed(BrokeMidStream):
+    """The connection closed before the end of the answer: the backend may have gone with it."""
+
+
+class ClosedUnanswered(Closed):
     """The connection closed before any byte of the answer; on a kept connection it was probably stale."""
 
 
@@ -173,7 +192,8 @@ class Answer(Signal):
     def progress(self) -> None:
         """A token came: from here on the idle clock counts."""
         self.begun = True
-        self.deadline = min(self._deadlines.now + self._clocks.idle_s, self._total_at)
+        now = self._pool.moved_at = self._deadlines.now
+        self.deadline = min(now + self._clocks.idle_s, self._total_at)
 
     def wait(self) -> None:
         """The caller reads slower than the backend writes: until `progress`, only the total clock counts."""
@@ -198,20 +218,26 @@ class Answer(Signal):
 
     def expire(self) -> None:
         """A clock ran out (Deadlines)."""
-        self.deadline = float("inf")
+        deadline, self.deadline = self.deadline, float("inf")
         clocks = self._clocks
         if self._deadlines.now >= self._total_at:
-            why = f"not done within {clocks.total_s:g} s"
+            error = Stalled(f"not done within {clocks.total_s:g} s")
+            error.overdue = True
         else:
-            why = f"no token for {clocks.idle_s:g} s" if self.begun else f"no first token within {clocks.first_token_s:g} s"
-        self.fail(Stalled(why))
+            waited = clocks.idle_s if self.begun else clocks.first_token_s
+            error = Stalled(f"no token for {waited:g} s" if self.begun else f"no first token within {waited:g} s")
+            error.frozen = self._pool.moved_at <= deadline - waited
+        self.fail(error)
 
     def fail(self, error: BackendError) -> None:
         """It will not come. A kept connection that was closed before any answer is tried once more, on a new one."""
         if self._stale and isinstance(error, ClosedUnanswered) and self._deadlines.now - self._sent_at < STALE_S:
             self._stale = False
             self._connection = None
-            self._open()
+            self._open(again=True)
+        elif isinstance(error, Closed) and not self._lingers and self.error is None and self._connection is not None:
+            self._connection = None
+            self._opening = asyncio.ensure_future(self._see_whether_it_is_gone(error))
         elif self.error is None and not self.ended:
             self.error = error
             if self._lingers:
@@ -260,16 +286,37 @@ class Answer(Signal):
         if self._enough or self.ended or self.error is not None:
             self.fire()
 
-    def _open(self) -> None:
-        self._opening = asyncio.ensure_future(self._connect())
+    def _open(self, *, again: bool = False) -> None:
+        self._opening = asyncio.ensure_future(self._connect(again=again))
 
-    async def _connect(self) -> None:
+    async def _connect(self, *, again: bool) -> None:
         try:
             connection = await self._pool.connect()
         except BackendError as error:
+            error.gone = again
             self.fail(error)
             return
         self._opening = None
         self._connection = connection
         self.deadline = min(self._deadlines.now + self._clocks.first_token_s, self._total_at)
         connection.send(self._request, self)
+
+    async def _see_whether_it_is_gone(self, error: Closed) -> None:
+        """A connection that closes is one failed ask; a backend that then takes no other has gone with it.
+
+        A process that dies may close its connections a moment before it closes the door, so a new connection must live for a moment.
+        """
+        try:
+            async with asyncio.timeout(GONE_S):
+                connection = await self._pool.connect()
+            try:
+                await asyncio.sleep(STEADY_S)
+                error.gone = not connection.usable
+            finally:
+                self._pool.keep(connection)
+        except BackendError:
+            error.gone = True
+        except TimeoutError:
+            error.gone = not self._pool.ready
+        self._opening = None
+        self.fail(error)

@@ -44,6 +44,15 @@ class Cards:
             card = only if only.engine == "llama.cpp" else None
         return card
 
+    @property
+    def engine(self) -> str | None:
+        """What it is: "ollama" "llama.cpp" "vllm" "anthropic"; None while that is not known."""
+        if self._own:
+            return "llama.cpp"
+        if self._ollama:
+            return "ollama"
+        return next((card.engine for card in self._found.values() if card.engine), None)
+
     async def learn(self, listing: bytes, page: Page) -> None:
         """Ask about the models of a list, which the backend just gave. What it does not tell now stays as it was. Raises BackendError."""
         rows = {name: row for row in wire.rows(listing) if (name := wire.name_of(row)) is not None}

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from homeport.settings import Settings
 from homeport.vocabulary import Card, Route
 
 DEFAULT = "default"
+OURS = {"engine": "llama.cpp", "pilot": "llama.cpp"}  # kinds of backends whose engine needs no asking
 Place = tuple[str, str]
 """A backend's name, and that of a model there."""
 
@@ -32,12 +34,19 @@ class Catalogue:
     """
 
     def __init__(self, settings: Settings) -> None:
+        self.configure(settings)
+        self._served = dict(self._configured)
+
+    def configure(self, settings: Settings) -> None:
+        """Take over other settings; what is served changes with the next `learn`, all at once."""
         self._open = settings.discover or not settings.models  # whether what backends list is served too
         self._configured: dict[str, Served] = {}
         for model in settings.models.values():
             routes = tuple(_route(settings, route.backend, route.model, route.while_in_flight_below, model.options, model.name) for route in model.routes)
+            if model.on_break == "continue":
+                routes = tuple(msgspec.structs.replace(route, on_break="continue", engine=OURS.get(settings.backends[route.backend].kind)) for route in routes)
             self._configured[model.name] = Served(routes, model.private)
-        self._served = dict(self._configured)
+        self._openai = frozenset(name for name, backend in settings.backends.items() if backend.kind == "openai")
 
     def find(self, name: str) -> Served | None:
         """What stands behind a name, or None. A name without its tag finds `name:latest`, and the other way round, as with Ollama."""
@@ -60,13 +69,18 @@ class Catalogue:
             found = next((Served((Route(backend, model),)) for backend, models in listed.items() for model in models), None)
             if found is not None and DEFAULT not in served:
                 served = {DEFAULT: found, **served}
-        self._served = {name: _with_cards(one, card) for name, one in served.items()}
+        self._served = {name: self._with_cards(one, card) for name, one in served.items()}
 
+    def _with_cards(self, served: Served, card: Callable[[str, str], Card | None]) -> Served:
+        known = {(route.backend, route.model): found for route in served.routes if (found := card(route.backend, route.model)) is not None}
+        lacks = {place: found.lacks for place, found in known.items() if found.lacks}
+        routes = served.routes
+        if any(route.on_break == "continue" for route in routes):
+            routes = tuple(self._with_engine(route, known.get((route.backend, route.model))) for route in routes)
+        return Served(routes, served.private, lacks) if lacks or routes is not served.routes else served
 
-def _with_cards(served: Served, card: Callable[[str, str], Card | None]) -> Served:
-    known = {(route.backend, route.model): card(route.backend, route.model) for route in served.routes}
-    lacks = {place: found.lacks for place, found in known.items() if found is not None and found.lacks}
-    return Served(served.routes, served.private, lacks) if lacks else served
+    def _with_engine(self, route: Route, card: Card | None) -> Route:
+        return msgspec.structs.replace(route, engine=card.engine) if card is not None and route.backend in self._openai else route
 
 
 def _route(settings: Settings, backend: str, model: str | None, below: int | None, options: dict[str, Any], name: str) -> Route:

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 import httptools
 
-from homeport.backends.answer import Answer, ClosedUnanswered
+from homeport.backends.answer import Answer, Closed, ClosedUnanswered
 from homeport.backends.pacing import FAST_S, Pacing
 from homeport.errors import BrokeMidStream
 from homeport.wire.heads import Heads
@@ -186,7 +186,7 @@ class Connection(asyncio.Protocol):
                 answer.arrived([], True)
             else:
                 answer.fail(
-                    BrokeMidStream("the connection closed before the end of the answer")
+                    Closed("the connection closed before the end of the answer")
                     if answer.started
                     else ClosedUnanswered("the connection closed before an answer")
                 )

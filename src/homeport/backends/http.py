@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 
 from homeport.backends.answer import Answer, Clocks
 from homeport.backends.cards import Cards
-from homeport.backends.leases import Lease, Leases
-from homeport.backends.pool import Endpoint, Pool, Shared
-from homeport.errors import BackendError, Refused, Stalled, Unreachable
-from homeport.runner import drive
+from homeport.backends.health import PATIENCE_S, Health
+from homeport.backends.leases import Lease, Leases, LeftOut, QueueFull
+from homeport.backends.line import ANTHROPIC_VERSION, Line
+from homeport.backends.pool import Endpoint, Shared
+from homeport.backends.probing import Probing
+from homeport.backends.wake import waker
+from homeport.errors import ClientLeft, Stalled
+from homeport.ports import Clock, Places
+from homeport.rules import selection
 from homeport.settings import BackendSettings
 from homeport.vocabulary import Ask, Card, Finding, Route, Standing
 from homeport.wire.bridge import BRIDGES
 from homeport.wire.dialects import SPOKEN
 from homeport.wire.fitting import fitted
-
-PROBE_TIMEOUT_S = 5.0
-ANTHROPIC_VERSION = b"anthropic-version: 2023-06-01\r\n"  # where the caller says none
-LOADING = "HTTP 503"  # what llama.cpp's server says while it loads
-MAX_LIST = 4 * 1024 * 1024  # bytes of a model list, or of what is said of a model, that are read
 
 
 class FixedEndpoint:
@@ -38,66 +37,154 @@ class FixedEndpoint:
         """Always."""
 
 
-class HttpBackend:
-    """One backend (port Backend): its places, its connections, and how it is asked."""
+class SystemClock:
+    """The machine's clocks (port Clock)."""
 
-    def __init__(self, settings: BackendSettings, endpoint: Endpoint, shared: Shared, *, discovered: bool = False, down_after: int = 2) -> None:
-        self._discovered = discovered  # nobody named it: it is served only while it answers
-        self._unreachable = ""  # why probes cannot connect
-        self._failed_probes = 0
-        self._down_after = down_after  # probes in a row that could not connect
-        self._since = endpoint.since
+    monotonic = staticmethod(time.monotonic)
+    time = staticmethod(time.time)
+
+
+SYSTEM = SystemClock()
+
+
+class HttpBackend:
+    """One backend (port Backend): its places, its health, and how it is asked. `places` counts over all who share it."""
+
+    def __init__(self, settings: BackendSettings, endpoint: Endpoint, shared: Shared, *, places: Places | None = None, clock: Clock = SYSTEM) -> None:
         self.settings = settings
         self.name = settings.name
         self.kind = settings.kind
         self.location = settings.location
-        self.models: list[str] = []
-        self._endpoint = endpoint
-        self._shared = shared
-        self._leases = Leases(settings.max_in_flight, settings.queue, settings.queue_timeout_s)
-        self._stream_clocks = Clocks(settings.first_token_timeout_s, settings.idle_timeout_s, settings.total_timeout_s)
-        self._whole_clocks = Clocks(settings.total_timeout_s, settings.total_timeout_s, settings.total_timeout_s)
-        self._pool: Pool | None = None
         self.dialect = settings.kind if settings.kind in SPOKEN else "openai"
+        self._endpoint = endpoint
+        self._clock = clock
         self._bridges = BRIDGES[self.dialect]
         self._versioned = self.dialect == "anthropic"
-        self._heads: dict[str, bytes] = {}  # by path
+        self._stream_clocks = Clocks(settings.first_token_timeout_s, settings.idle_timeout_s, settings.total_timeout_s)
+        self._whole_clocks = Clocks(settings.total_timeout_s, settings.total_timeout_s, settings.total_timeout_s)
+        self._shown, self._since = "", endpoint.since  # the state, and since when, in seconds since the epoch
+        self.probe_at = float("inf")  # when it is to be probed out of its turn; monotonic
         self._cards = Cards(self.name, self.kind)
-        self._listing = b""  # what it listed last
+        self._leases = Leases(settings.max_in_flight, settings.queue, settings.queue_timeout_s, places)
+        self.health = Health(clock, settings.max_in_flight, self._changed, drained=settings.drained)
+        self._line = Line(settings, endpoint, shared, self.dialect)
+        self.probing = Probing(settings, endpoint, self._line, self.health, self._leases, self._cards, self._changed, clock)
+        self._waker = waker(settings.name, settings.wake, settings.url)
+
+    @property
+    def models(self) -> list[str]:
+        """What it serves, by the names there."""
+        return self.probing.models
+
+    @models.setter
+    def models(self, names: list[str]) -> None:
+        self.probing.models = names
+
+    # how it could take an ask
 
     @property
     def in_flight(self) -> int:
         return self._leases.in_flight
 
     @property
-    def available(self) -> bool:
-        """Not known to be down, and not full. One that is loading counts: it will answer in a moment."""
-        return self._endpoint.state != "down" and self._leases.in_flight < self._leases.limit
+    def load(self) -> float:
+        """Leases taken; and as many more as it has places, in the measure that its asks failed lately: one that fails fast does not look idle."""
+        leases, health = self._leases, self.health
+        return leases.in_flight if health.pristine else leases.in_flight + leases.limit * health.errors
+
+    def rank(self, model: str) -> int:
+        """How well it could take an ask for this model now (rules/selection)."""
+        leases, health = self._leases, self.health
+        if self.settings.drained:
+            return selection.GONE
+        if self._endpoint.state == "down" or self.probing.loading:
+            return selection.OPEN
+        if not health.pristine:
+            circuit = health.circuit(model)
+            if circuit.open and (circuit.kind == "unreachable" or not health.may_try(model)):  # where nothing can be reached probes find out, not asks
+                return selection.OPEN
+        if leases.in_flight >= leases.open:
+            return selection.FULL
+        return selection.UNSTEADY if self._endpoint.state != "healthy" or (not health.pristine and health.unsteady) else selection.WELL
+
+    def wanted(self) -> None:
+        """An ask would have liked to come here, and was sent elsewhere."""
+        if self.health.whole.open:
+            self._waker.call(self._clock.monotonic())
 
     def standing(self) -> Standing:
         """How it is right now, from memory."""
-        leases, endpoint = self._leases, self._endpoint
-        state, reason, since = endpoint.state, endpoint.reason, endpoint.since
-        if state == "healthy" and self._unreachable:
-            state, reason, since = "down", self._unreachable, self._since
-        return Standing(self.name, self.kind, self.location, state, reason, max(since, self._since), leases.in_flight, leases.limit, leases.queued, self.models)
+        leases, health = self._leases, self.health
+        state, reason = self._state()
+        return Standing(
+            self.name,
+            self.kind,
+            self.location,
+            state,
+            reason,
+            max(self._since, self._endpoint.since),
+            leases.in_flight,
+            leases.limit,
+            leases.queued,
+            self.models,
+            health.ttft_ms,
+            health.tok_per_s,
+            health.retry_at if state == "open" else None,
+            self.probing.cold_start_s,
+            leases.zombies,
+        )
 
-    def take(self) -> Lease | None:
-        """A place now, or None."""
-        return self._leases.take()
+    def _state(self) -> tuple[str, str]:
+        """Its state, and why; since when it is in it is noted."""
+        endpoint = self._endpoint
+        if self.settings.drained:
+            state, reason = "drained", "its settings say drained = true"
+        elif endpoint.state != "healthy":
+            state, reason = ("open" if endpoint.state == "down" else endpoint.state), endpoint.reason
+        elif self.probing.loading:
+            state, reason = "loading", "it loads its model"
+        else:
+            state, reason = self.health.state(len(self.models))
+            reason = reason or endpoint.reason
+        if state != self._shown:
+            self._since = self._clock.time() if self._shown else self._since
+            self._shown = state
+        return state, reason
 
-    async def wait(self) -> Lease:
-        """A place from the bounded queue. Raises QueueFull."""
-        return await self._leases.wait()
+    # the way of an ask
+
+    def take(self, model: str = "") -> Lease | None:
+        """A place now for an ask of this model, or None."""
+        if self.health.pristine:
+            return self._leases.take()
+        if not self.health.may_try(model):
+            return None
+        lease = self._leases.take()
+        if lease is not None:
+            self.health.enter(model)
+        return lease
+
+    async def wait(self, model: str = "", key: str | None = None) -> Lease:
+        """A place from the bounded queue, in turn with the other keys. Raises QueueFull, or LeftOut where it is not asked for now."""
+        health, leases = self.health, self._leases
+        deadline = self._clock.monotonic() + self.settings.queue_timeout_s
+        while not health.may_try(model):
+            left = health.opens_in(model)
+            if left > PATIENCE_S or self._clock.monotonic() >= deadline:
+                self.wanted()
+                raise LeftOut(f"it is left out for now: {self._state()[1]}", retry_in_s=left)
+            if health.watchers >= leases.queue:
+                raise QueueFull(f"it is tried by another ask just now, and its queue of {leases.queue} is full")
+            await health.change(left or max(deadline - self._clock.monotonic(), 0.01))
+        lease = self.take(model) or await leases.wait(key)
+        health.enter(model)
+        return lease
 
     def send(self, ask: Ask, route: Route) -> Answer:
         """Send the ask, as a stream where its caller wants one or whole replies are assembled here; what comes back comes by `head`.
 
         Raises Uncarried where the backend's dialect cannot say what is asked.
         """
-        pool = self._pool
-        if pool is None or pool.url != self._endpoint.url:
-            pool = self._open_pool()
         if self._cards.fits and (fit := self._cards.fits.get(route.model)) is not None:
             ask = fitted(ask, fit)
         bridge = self._bridges[ask.surface]
@@ -106,111 +193,64 @@ class HttpBackend:
         more = b"traceparent: " + ask.trace + b"\r\n" if ask.trace else b""
         if self._versioned:
             more += ask.versions if b"anthropic-version" in ask.versions else ask.versions + ANTHROPIC_VERSION
-        head = self._heads.get(path) or self._head(pool, path)
-        request = b"%b%bcontent-length: %d\r\n\r\n%b" % (head, more, len(body), body)
-        return Answer(pool, request, self._stream_clocks if stream else self._whole_clocks, self._shared.deadlines)
+        return self._line.send(path, more, body, self._stream_clocks if stream else self._whole_clocks)
+
+    def seen(self, model: str, error: BaseException | None, *, begun: bool = False) -> bool:
+        """An ask for this model is over: answered, or what it failed with; `begun`: a token had come. Whether it may still be computing.
+
+        An engine that was silent may be; and an Ollama does not notice during the prompt that its caller has left (ollama #11889).
+        """
+        if error is None and self.health.pristine:
+            return False
+        self.health.seen(model, error)
+        if isinstance(error, Stalled):
+            self.probe_at = 0.0  # whether it is gone altogether is found out now
+            return True
+        return isinstance(error, ClientLeft) and not begun and self._cards.engine == "ollama"
+
+    def _changed(self) -> None:
+        """Its health is another: as many places as it is good for; and where it is left out, nobody waits for it."""
+        self._state()
+        health = self.health
+        self._leases.limit_to(health.places)
+        if health.whole.open:
+            self.probe_at = min(self.probe_at, self._clock.monotonic() + health.opens_in(""))
+            self._leases.dismiss(lambda: LeftOut(f"it is left out for now: {health.whole.reason}", retry_in_s=health.opens_in("")))
+
+    # what is asked of it for free
 
     async def probe(self) -> Finding:
-        """Ask, for free, which models it serves, and note whether it answers at all. What was found is for the monitor."""
-        if self._endpoint.state != "healthy":
-            return Finding(False if self._endpoint.state == "down" else None, self._endpoint.reason)
-        if self.kind in ("engine", "pilot"):
-            return Finding(True)
-        expected = bool(self.models) or not self._discovered
-        try:
-            await drive(self._list())
-        except Unreachable as error:
-            self._failed_probes += 1
-            if self._failed_probes >= self._down_after or not self.models:
-                self._set_unreachable(str(error))
-            return Finding(False if expected else None, str(error))
-        except BackendError as error:  # it is there, and may be busy: a late probe is not *down* while it works for us, nor is one that loads
-            excused = str(error) == LOADING or (isinstance(error, Stalled) and self._leases.in_flight > 0)
-            return Finding(None if excused or not expected else False, str(error))
-        self._failed_probes = 0
-        self._set_unreachable("")
-        return Finding(True)
+        """Whether it answers at all, and what it serves."""
+        return await self.probing.probe()
 
     async def learn(self) -> None:
-        """Ask, for free, what its models can do and how long a prompt may be. What cannot be had stays as it was."""
-        if self._endpoint.state == "healthy" and not self._unreachable:
-            with contextlib.suppress(BackendError):
-                await drive(self._learn())
+        """What its models can do."""
+        await self.probing.learn()
 
     def card(self, model: str) -> Card | None:
         """What is known of a model, by its name in a route."""
         return self._cards.find(model)
 
-    async def _learn(self) -> None:
-        if self.kind in ("engine", "pilot"):  # whose models are known without asking
-            self._listing = await self._page(SPOKEN[self.dialect].models_path)
-        await self._cards.learn(self._listing, self._page)
-
-    async def _list(self) -> None:
-        listing = await self._page(SPOKEN[self.dialect].models_path)
-        if listed := SPOKEN[self.dialect].models(listing):
-            self.models, self._listing = listed, listing
-
-    async def _page(self, path: str, body: bytes | None = None) -> bytes:
-        """What it answers at a path that costs it nothing; b"" where that is not status 200. Raises Unreachable, Refused for 5xx, and what an Answer does."""
-        pool = self._pool
-        if pool is None or pool.url != self._endpoint.url:
-            pool = self._open_pool()
-        version = ANTHROPIC_VERSION.decode() if self._versioned else ""
-        posted = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n" if body is not None else ""
-        head = f"{'GET' if body is None else 'POST'} {pool.prefix}{path} HTTP/1.1\r\nhost: {pool.netloc}\r\n{self._key_line()}{version}{posted}"
-        request = f"{head}accept: application/json\r\n\r\n".encode("latin-1") + (body or b"")
-        answer = Answer(pool, request, Clocks(PROBE_TIMEOUT_S, PROBE_TIMEOUT_S, PROBE_TIMEOUT_S), self._shared.deadlines)
-        try:
-            await answer.head()
-            page = bytearray()
-
-            def take(data: bytes) -> bool:
-                page.extend(data)
-                return len(page) > MAX_LIST
-
-            await answer.pump(take)
-        finally:
-            answer.close()
-        if answer.status >= 500:
-            raise Refused(f"HTTP {answer.status}")
-        return bytes(page) if answer.status == 200 else b""
-
-    def _set_unreachable(self, reason: str) -> None:
-        if bool(reason) != bool(self._unreachable):
-            self._since = time.time()
-        self._unreachable = reason
-        if reason and self._discovered:
-            self.models = []
+    @property
+    def zombies(self) -> int:
+        """Places of answers that nobody waits for, and that it may still compute."""
+        return self._leases.zombies
 
     def close(self) -> None:
-        """Close every connection."""
-        if self._pool is not None:
-            self._pool.close()
+        """Close every connection; what is taken stays taken until it is given back."""
+        self._line.close()
+        self._leases.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether asks of this process have a place here, zombies included, or wait for one."""
+        return self._leases.mine > 0 or self._leases.queued > 0
+
+    def rest(self) -> None:
+        """Close the idle connections."""
+        self._line.rest()
 
     @property
     def sockets(self) -> int:
         """Open connections, idle ones included."""
-        return len(self._pool.open) if self._pool is not None else 0
-
-    def _open_pool(self) -> Pool:
-        if self._pool is not None:
-            self._pool.close()
-        endpoint = self._endpoint
-        pool = self._pool = Pool(endpoint, self._shared, connect_timeout_s=self.settings.connect_timeout_s, ready_timeout_s=self.settings.first_token_timeout_s)
-        self._heads = {}
-        return pool
-
-    def _head(self, pool: Pool, path: str) -> bytes:
-        """The head of a request to a path, but for what differs from one to the next."""
-        accept = f"accept: {SPOKEN[self.dialect].stream_type}, application/json"
-        lines = (f"POST {pool.prefix}{path} HTTP/1.1", f"host: {pool.netloc}", "content-type: application/json", accept)
-        head = self._heads[path] = ("".join(f"{line}\r\n" for line in lines) + self._key_line()).encode("latin-1")
-        return head
-
-    def _key_line(self) -> str:
-        """The backend's key, as its dialect sends it."""
-        key = self._endpoint.key
-        if not key:
-            return ""
-        return f"x-api-key: {key}\r\n" if self.dialect == "anthropic" else f"authorization: Bearer {key}\r\n"
+        return self._line.sockets

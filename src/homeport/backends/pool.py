@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from typing import NamedTuple, Protocol
@@ -11,10 +12,16 @@ from urllib.parse import urlsplit
 from homeport.backends.connection import After, Connection
 from homeport.backends.deadlines import Deadlines
 from homeport.backends.pacing import Pacing
-from homeport.errors import Unreachable
+from homeport.errors import Refused, Unreachable
 from homeport.wire.heads import Heads
 
 IDLE_S = 4.0  # an idle connection older than this is not used again: uvicorn, and so vLLM, closes after 5 s
+
+
+class NoDescriptor(Refused):
+    """No connection can be opened here, to whomever: nothing to hold against the backend."""
+
+    outcome = "full"
 
 
 class Endpoint(Protocol):
@@ -56,6 +63,7 @@ class Pool:
     def __init__(self, endpoint: Endpoint, shared: Shared, *, connect_timeout_s: float, ready_timeout_s: float) -> None:
         self._endpoint = endpoint
         self.open: set[Connection] = set()
+        self.moved_at = 0.0  # Deadlines.now when a token came from there last
         self.seen = Heads()  # its answers' heads
         self.after = shared.after
         self.pacing = shared.pacing
@@ -87,7 +95,13 @@ class Pool:
             connection.abort()
         return None
 
+    @property
+    def ready(self) -> bool:
+        """Whether the endpoint says that it is there."""
+        return self._endpoint.state == "healthy"
+
     def keep(self, connection: Connection) -> None:
+        """Take back a connection that is good for another answer."""
         connection.idle_since = self._deadlines.now
         self._idle.append(connection)
 
@@ -97,7 +111,7 @@ class Pool:
             self._idle.remove(connection)
 
     async def connect(self) -> Connection:
-        """A new connection; needs a task to run in. Raises Unreachable, saying why."""
+        """A new connection; needs a task to run in. Raises Unreachable, saying why, or NoDescriptor."""
         if self._endpoint.state != "healthy":
             await self._endpoint.ready(self._ready_timeout_s)
             self._aim()
@@ -116,6 +130,8 @@ class Pool:
         except socket.gaierror:
             raise Unreachable(f"no such host: {self.host}") from None
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise NoDescriptor("this gateway has no file descriptor left for a connection; raise its limit (ulimit -n, LimitNOFILE=)") from None
             raise Unreachable(f"no connection: {error.strerror or type(error).__name__}") from None
         finally:
             if connection not in self.open:  # failed, or given up meanwhile: it may yet be made

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,11 +23,15 @@ from homeport.backends.engine import Engine
 from homeport.backends.http import HttpBackend
 from homeport.backends.pool import Shared
 from homeport.errors import Unreachable
+from homeport.ports import Places
 from homeport.settings import BackendSettings
 from homeport.vocabulary import Ask, Finding, Route, Standing
 
 LOAD_S = 300.0  # a large file on a slow disk
 LOOK_S = 0.05  # how often it is looked whether the answers under way have ended
+
+if TYPE_CHECKING:
+    from homeport.backends.borrowed import BorrowedSleeper, Borrower
 
 log = logging.getLogger("homeport")
 
@@ -163,8 +168,8 @@ class Turns:
 class PulledBackend(HttpBackend):
     """One pulled model."""
 
-    def __init__(self, settings: BackendSettings, sleeper: Sleeper, shared: Shared) -> None:
-        super().__init__(settings, sleeper, shared)
+    def __init__(self, settings: BackendSettings, sleeper: Sleeper | BorrowedSleeper, shared: Shared, places: Places | None = None) -> None:
+        super().__init__(settings, sleeper, shared, places=places)
         self.sleeper = sleeper
         self.models = [settings.name]
         sleeper.in_flight = lambda: self.in_flight
@@ -177,8 +182,8 @@ class PulledBackend(HttpBackend):
 
     def send(self, ask: Ask, route: Route) -> Answer:
         """As any backend; but while another model is next, each request waits for a turn, and takes no idle connection."""
-        if self._pool is not None and self.sleeper.state != "healthy":
-            self._pool.rest()
+        if self.sleeper.state != "healthy":
+            self._line.rest()
         return super().send(ask, route)
 
     async def probe(self) -> Finding:
@@ -191,8 +196,17 @@ class PulledBackend(HttpBackend):
 class Pulled:
     """The backends of the models on the shelf, kept in step with what lies there."""
 
-    def __init__(self, shared: Shared, logs: Path, changed: Callable[[HttpBackend], None]) -> None:
+    def __init__(
+        self,
+        shared: Shared,
+        logs: Path,
+        changed: Callable[[HttpBackend], None],
+        places: Callable[[str], Places | None] = lambda _: None,
+        borrower: Borrower | None = None,
+    ) -> None:
         self._shared = shared
+        self._places = places  # at each, by name
+        self._borrower = borrower  # where the engines are another process's
         self._logs = logs  # the folder of the engines' logs
         self._changed = changed  # called in the loop when one begins to answer, or ceases to
         self._turns = Turns()
@@ -226,7 +240,12 @@ class Pulled:
 
     def _backend(self, name: str, path: Path) -> PulledBackend:
         settings = BackendSettings(name=name, kind="engine", model=path, first_token_timeout_s=LOAD_S)
+        if self._borrower is not None:
+            lent = self._borrower.sleeper(name, path)
+            backend = PulledBackend(settings, lent, self._shared, self._places(name))
+            lent.on_change = lambda: self._changed(backend)
+            return backend
         engine = Engine(model=path, slots=settings.slots, context=settings.context, name=name, log=self._logs / f"engine-{name}.log", load_timeout_s=LOAD_S)
-        backend = PulledBackend(settings, Sleeper(engine, self._turns), self._shared)
+        backend = PulledBackend(settings, Sleeper(engine, self._turns), self._shared, self._places(name))
         engine.on_change = lambda: self._changed(backend)
         return backend

@@ -11,6 +11,7 @@ from homeport.cli import screen
 from homeport.cli.console import say
 from homeport.errors import BadSettings
 from homeport.settings import Settings, is_loopback, load, usual_file
+from homeport.settings.limits import strangers
 from homeport.storage.keys import Keys
 
 UNSET = "-"
@@ -30,7 +31,7 @@ def check(*, config: Path | None = None, json: bool = False) -> int:
             raise
         screen.print_json({"ok": False, "problems": str(error).splitlines()})
         return 2
-    notices = [*settings.notices, *_exposed(settings)]
+    notices = [*settings.notices, *_exposed(settings), *strangers(settings, Keys(settings.server.data).names())]
     if json:
         screen.print_json({"ok": True, "file": settings.path, "notices": notices})
         return 0
@@ -81,13 +82,16 @@ def values(settings: Settings) -> list[tuple[str, Any, str]]:
         "backends": settings.backends,
         "models": settings.models,
         "monitor": {"": settings.monitor},
+        "limits": {"": settings.limits},
+        "limits.keys": settings.limits.keys,
+        "telemetry": {"": settings.telemetry},
     }
     found = []
     for section, entries in tree.items():
         for name, struct in entries.items():
             for key in struct.__struct_fields__:
                 dotted = ".".join(part for part in (section, name, key) if part)
-                if key != "name":
+                if key not in ("name", "keys"):
                     found.append((dotted, _value(settings, dotted, getattr(struct, key)), settings.origins.get(dotted, "default")))
     return found
 

@@ -12,6 +12,7 @@ LISTENING = "0A"  # a socket's state in /proc/net/tcp
 
 
 OURS = "homeport"
+WORKER = "homeport.worker"
 
 
 def holder(port: int) -> tuple[str, int] | None:
@@ -21,14 +22,18 @@ def holder(port: int) -> tuple[str, int] | None:
 
 def _from_proc(port: int) -> tuple[str, int] | None:
     links = {f"socket:[{inode}]" for inode in _inodes(port)}
+    worker: tuple[str, int] | None = None
     for path in glob.iglob("/proc/[0-9]*/fd/*") if links else ():
         try:
             if os.readlink(path) in links:
                 pid = int(path.split("/")[2])
-                return _name(pid), pid
+                name = _name(pid)
+                if name != WORKER:
+                    return name, pid
+                worker = OURS, pid  # its parent has the socket too
         except OSError:  # it ended meanwhile, or belongs to somebody else
             continue
-    return None
+    return worker
 
 
 def _inodes(port: int) -> list[str]:
@@ -53,7 +58,7 @@ def _name(pid: int) -> str:
             name = file.read().strip()
     except OSError:
         return "a program"
-    return OURS if OURS in words[:3] else name
+    return WORKER if WORKER in words[:4] else OURS if OURS in words[:3] else name
 
 
 def _from_lsof(port: int) -> tuple[str, int] | None:

@@ -17,9 +17,10 @@ ENDING = "Every command takes --json and --help. Exit codes: 0 done, 1 failed, 2
 COMMANDS = {
     "up": ("up:up", "Run the gateway in the foreground."),
     "status": ("status:status", "What is up, and what is not."),
+    "doctor": ("doctor:doctor", "What is wrong, why, and how to put it right."),
     "models": ("models:models", "The models that can be asked for, and what answers them."),
     "pull": ("pull:pull", "Bring a model from the hub or an address, and serve it."),
-    "run": ("run:run", "Ask a model, and see the answer as it comes."),
+    "run": ("run:run", "Ask a model or a task, and see the answer as it comes."),
     "logs": ("logs:logs", "What happened: a line for each request, oldest first."),
     "connect": ("connect:connect", "Point an app at this gateway: Aider, Codex, Zed and others."),
 }
@@ -32,6 +33,8 @@ HABITS = {
     "ask": "run",
     "chat": "run",
     "log": "logs",
+    "diagnose": "doctor",
+    "check": "doctor",
     "download": "pull",
     "get": "pull",
     "rm": "revoke",
@@ -47,10 +50,11 @@ GROUPS = {
         },
     ),
     "config": (
-        "Check or show the configuration.",
+        "Check, show or apply the configuration.",
         {
             "check": ("config:check", "Say what is wrong with the configuration, and where."),
             "show": ("config:show", "Every value and where it comes from: flag, environment, file or default."),
+            "reload": ("reload:reload", "Apply the configuration to the running gateway."),
         },
     ),
     "notify": ("Who is told when a backend goes down.", {"test": ("notify:send_test", "Send a test message.")}),

@@ -1,4 +1,4 @@
-"""`homeport run`: ask a model, and see the answer as it comes."""
+"""`homeport run`: ask a model or a task, and see the answer as it comes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any
 
 from homeport.cli import screen
 from homeport.cli.console import aside
-from homeport.cli.failure import Usage
+from homeport.cli.failure import Failed, NoGateway, Usage
 from homeport.cli.gateway import Gateway
+from homeport.cli.run_task import run_task
 
 
 def run(model: str, /, *text: str, json: bool = False, max_tokens: int | None = None, config: Path | None = None) -> int:
-    """Ask a model, and see the answer as it comes.
+    """Ask a model or a task, and see the answer as it comes.
 
     Args:
-        model: one of `homeport models`; "default" is the best of them.
-        text: what to ask; read from standard input where it is left out.
+        model: one of `homeport models` ("default" is the best of them), or a task, such as classify.
+        text: what to ask; read from standard input where it is left out. A task takes it as its first argument, or all of them as JSON.
         json: print one JSON object at the end instead.
         max_tokens: end the answer after so many tokens.
         config: the homeport.toml whose address is asked.
@@ -33,9 +34,16 @@ def run(model: str, /, *text: str, json: bool = False, max_tokens: int | None = 
             raise Usage("--max-tokens takes 1 or more")
         body["max_tokens"] = max_tokens
     answer = Answer(live=not json)
+    gateway = Gateway.configured(config)
     try:
-        for event in Gateway.configured(config).stream("/v1/chat/completions", body):
+        for event in gateway.stream("/v1/chat/completions", body):
             answer.take(event)
+    except NoGateway:
+        raise
+    except Failed:
+        if answer.text or answer.thoughts or not run_task(gateway, model, question, json=json):
+            raise
+        return 0
     finally:
         answer.end_line()
     if json:

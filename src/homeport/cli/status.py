@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from homeport.cli import screen
 from homeport.cli.console import say
 from homeport.cli.gateway import Gateway
+from homeport.rules import heartbeat
 
 GOOD = ("healthy", "ready", "up")
+WORDS = {"open": "not answering"}  # states whose word is not for everybody
+INCIDENTS = 3
+NAMES = 12  # served names whose speed is shown
+QUANTILES = ("p50", "p95", "p99")
 
 
 def status(*, json: bool = False, config: Path | None = None) -> int:
@@ -43,22 +49,72 @@ def lines(found: dict[str, Any]) -> list[str]:
     out += [", ".join(facts), ""]
     if not backends:
         return [*out, "No backend yet. Start an engine such as Ollama, or write a [backends.…] in homeport.toml."]
-    out += screen.table(("BACKEND", "STATE", "BUSY", "WAITING", "FIRST TOKEN", "SPEED", "MODELS"), map(_row, backends))
-    for backend in backends:
-        if backend.get("state") not in GOOD and backend.get("reason"):
-            since = backend.get("since")
-            ago = f" for {screen.duration(time.time() - since)}" if isinstance(since, int | float) else ""
-            out.append(
-                screen.paint(f"{screen.clean(backend.get('name'))} is {screen.clean(backend.get('state'))}{ago}: {screen.clean(backend['reason'])}", "warn")
-            )
-    return [*out, *_last_incident(found)]
+    head = ("BACKEND", "STATE", "BUSY", "WAITING", "FIRST TOKEN", "SPEED", "90 DAYS", "MODELS")
+    out += screen.table(head, (_row(backend, _share(found, backend)) for backend in backends))
+    out += [screen.paint(_cause(backend), "warn") for backend in backends if backend.get("state") not in GOOD and backend.get("reason")]
+    return [*out, *_speeds(found), *_incidents(found)]
 
 
-def _last_incident(found: dict[str, Any]) -> list[str]:
-    """The last outage in one line, or nothing."""
-    incident = next((incident for incident in found.get("incidents") or [] if isinstance(incident, dict)), None)
-    if incident is None or not isinstance(incident.get("since"), int | float):
+def _cause(backend: dict[str, Any]) -> str:
+    """`home is not answering for 5 min: connection refused; next try in 12 s`."""
+    since, retry_at = backend.get("since"), backend.get("retry_at")
+    ago = f" for {screen.duration(time.time() - since)}" if isinstance(since, int | float) else ""
+    wait = retry_at - time.time() if isinstance(retry_at, int | float) else None
+    again = "" if wait is None else f"; next try in {screen.duration(wait)}" if wait > 0 else "; next try with the next request"
+    return f"{screen.clean(backend.get('name'))} is {_state(backend)}{ago}: {screen.clean(backend['reason'])}{again}"
+
+
+def _state(backend: dict[str, Any]) -> str:
+    state = str(backend.get("state", "?"))
+    return screen.clean(WORDS.get(state, state))
+
+
+def _share(found: dict[str, Any], backend: dict[str, Any]) -> str:
+    """How many of its probes were good."""
+    beats = found.get("heartbeats")
+    days = [day for day in (beats.get(backend.get("name")) or [] if isinstance(beats, dict) else []) if isinstance(day, dict)]
+    good, bad = (sum(day[word] for day in days if isinstance(day.get(word), int)) for word in ("good", "bad"))
+    return heartbeat.percent(good / (good + bad)) if good + bad else "-"
+
+
+def _speeds(found: dict[str, Any]) -> list[str]:
+    """How fast each served name was answered."""
+    names = [entry for entry in found.get("distributions") or [] if isinstance(entry, dict)]
+    if not names:
         return []
+    marks = "/".join(QUANTILES)
+    rows = [
+        (
+            entry.get("model", "?"),
+            _count(entry.get("first_token_ms")),
+            _quantiles(entry.get("first_token_ms"), lambda figure: screen.duration(figure / 1000)),
+            _quantiles(entry.get("tok_per_s"), lambda figure: f"{figure:,.0f}" if figure >= 9.95 else f"{figure:.2g}"),
+        )
+        for entry in names[:NAMES]
+    ]
+    more = [f"and {len(names) - NAMES} more (--json has them)"] if len(names) > NAMES else []
+    return ["", *screen.table(("LAST 7 DAYS", "ANSWERS", f"FIRST TOKEN {marks}", f"TOKENS/S {marks}"), rows), *more]
+
+
+def _count(figures: Any) -> object:
+    return figures.get("count", "-") if isinstance(figures, dict) else "-"
+
+
+def _quantiles(figures: Any, said: Callable[[float], str]) -> str:
+    marks = [figures.get(mark) for mark in QUANTILES] if isinstance(figures, dict) else []
+    return " / ".join(said(mark) if isinstance(mark, int | float) else "-" for mark in marks) or "-"
+
+
+def _incidents(found: dict[str, Any]) -> list[str]:
+    """The last outages, a line each, newest first; or nothing."""
+    known = [incident for incident in found.get("incidents") or [] if isinstance(incident, dict) and isinstance(incident.get("since"), int | float)]
+    told = [_incident(incident) for incident in known[:INCIDENTS]]
+    if not told:
+        return []
+    return ["", f"Last incident: {told[0]}", *(f"Before that: {line}" for line in told[1:])]
+
+
+def _incident(incident: dict[str, Any]) -> str:
     until, lasted = incident.get("until"), incident.get("downtime_s")
     if isinstance(until, int | float):
         length = f" for {screen.duration(lasted)}" if isinstance(lasted, int | float) else ""
@@ -66,18 +122,19 @@ def _last_incident(found: dict[str, Any]) -> list[str]:
     else:
         when = f"is down since {screen.moment(incident['since'])}"
     traffic = f"; {screen.clean(incident['traffic'])}" if incident.get("traffic") else ""
-    return ["", f"Last incident: {screen.clean(incident.get('backend'))} {when} ({screen.clean(incident.get('reason'))}){traffic}"]
+    return f"{screen.clean(incident.get('backend'))} {when} ({screen.clean(incident.get('reason'))}){traffic}"
 
 
-def _row(backend: dict[str, Any]) -> tuple[object, ...]:
+def _row(backend: dict[str, Any], share: str) -> tuple[object, ...]:
     ttft, speed = backend.get("ttft_ms"), backend.get("tok_per_s")
     models = [model for model in backend.get("models") or [] if isinstance(model, str)]
     return (
         backend.get("name", "?"),
-        backend.get("state", "?"),
+        _state(backend),
         f"{backend.get('in_flight', 0)}/{backend.get('max_in_flight', '?')}",
         backend.get("queued", 0),
         screen.duration(ttft / 1000) if isinstance(ttft, int | float) else "-",
         f"{speed:.0f} tok/s" if isinstance(speed, int | float) else "-",
+        share,
         ", ".join(models) or "-",
     )

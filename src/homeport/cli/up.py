@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,22 +17,25 @@ from homeport.vocabulary import Standing
 QUESTION = "Where is my parcel?"
 
 
-def up(*, config: Path | None = None, listen: str | None = None, workers: int = 1, json: bool = False) -> int:
+def up(*, config: Path | None = None, listen: str | None = None, workers: int | None = None, json: bool = False) -> int:
     """Run the gateway in the foreground, until Ctrl-C.
 
     Args:
         config: the homeport.toml to read; else $HOMEPORT_CONFIG, ./homeport.toml, or the one in the configuration folder.
         listen: host and port, such as 127.0.0.1:8461, or :8461 for all interfaces; port 0 takes a free one.
-        workers: processes; this version runs one.
+        workers: processes that share the work and the places at each backend, looked after by a parent; else one process alone.
         json: print one line {"url","pid"} once it accepts requests.
     """
-    if workers != 1:
-        raise Usage("--workers is not in this version yet; one process is what it runs. Leave the flag out")
+    if workers is not None and workers < 1:
+        raise Usage("--workers takes a number from 1")
+    if workers is not None and sys.platform == "win32":
+        raise Usage("--workers is for Linux and macOS: on Windows one process serves. Leave the flag out")
     settings = load(config=config, listen=listen)
+    path = settings.path or config
     if not json:
-        for notice in settings.notices:
+        for notice in [*settings.notices, *_strangers(settings)]:
             say(f"Note: {notice}.")
-    import homeport.app
+    import homeport.foreground
 
     def ready(bound: str, found: Sequence[Standing]) -> None:
         url = from_here(bound)
@@ -41,7 +45,11 @@ def up(*, config: Path | None = None, listen: str | None = None, workers: int = 
             say(*greeting(url, settings, found))
 
     try:
-        return homeport.app.run(settings, ready=ready)
+        if workers is not None:
+            import homeport.workers
+
+            return homeport.workers.run(settings, workers, ready=ready, reread=lambda: load(config=path, listen=listen))
+        return homeport.foreground.run(settings, ready=ready, reread=lambda: load(config=path, listen=listen))
     except OSError as error:
         raise _cannot_listen(settings.server.listen, error) from None
 
@@ -61,6 +69,16 @@ def greeting(url: str, settings: Settings, found: Sequence[Standing]) -> list[st
     if key:
         out.append("  (HOMEPORT_KEY holds one of the keys of: homeport keys list)")
     return [*out, "", f"Apps take {url}/v1 as their OpenAI base URL. Ctrl-C stops it."]
+
+
+def _strangers(settings: Settings) -> list[str]:
+    """What `[limits.keys]` says of keys that are not there."""
+    if not settings.limits.keys:
+        return []
+    from homeport.settings.limits import strangers
+    from homeport.storage.keys import Keys
+
+    return strangers(settings, Keys(settings.server.data).names())
 
 
 def _has_keys(settings: Settings) -> bool:

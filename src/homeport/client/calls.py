@@ -20,6 +20,7 @@ from homeport.client.transport import Transport
 from homeport.errors import HomeportError
 
 Messages = str | Sequence[Mapping[str, Any]]
+Headers = Mapping[str, str] | None
 
 APP = "homeport-client"
 RETRIES = 2
@@ -86,14 +87,14 @@ class Client:
         return self.get("/v1/models")
 
     @overload
-    def post(self, path: str, json: Mapping[str, Any], *, stream: Literal[False] = ...) -> Answer: ...
+    def post(self, path: str, json: Mapping[str, Any], *, stream: Literal[False] = ..., headers: Headers = ...) -> Answer: ...
     @overload
-    def post(self, path: str, json: Mapping[str, Any], *, stream: Literal[True]) -> Stream: ...
+    def post(self, path: str, json: Mapping[str, Any], *, stream: Literal[True], headers: Headers = ...) -> Stream: ...
     @overload
-    def post(self, path: str, json: Mapping[str, Any], *, stream: bool) -> Answer | Stream: ...
-    def post(self, path: str, json: Mapping[str, Any], *, stream: bool = False) -> Answer | Stream:
-        """Any path of the gateway. With `stream` the body gets `"stream": true`."""
-        response = self._send(post_request(path, json, stream, self._app))
+    def post(self, path: str, json: Mapping[str, Any], *, stream: bool, headers: Headers = ...) -> Answer | Stream: ...
+    def post(self, path: str, json: Mapping[str, Any], *, stream: bool = False, headers: Headers = None) -> Answer | Stream:
+        """Any path of the gateway. With `stream` the body gets `"stream": true`; `headers` are sent besides the client's own."""
+        response = self._send(post_request(path, json, stream, self._app, headers))
         return Stream(response) if stream and response.status_code == 200 else whole(response, self._body(response))
 
     def get(self, path: str) -> Answer:
@@ -139,14 +140,14 @@ def embed_body(texts: str | Sequence[str], model: str, fields: Mapping[str, Any]
     return {"model": model, "input": texts if isinstance(texts, str) else list(texts), **fields}
 
 
-def post_request(path: str, fields: Mapping[str, Any], stream: bool, app: str) -> httpx2.Request:
-    """A POST; `stream` is put into the body where it is asked for."""
-    return request("POST", path, {**fields, "stream": True} if stream else fields, app)
+def post_request(path: str, fields: Mapping[str, Any], stream: bool, app: str, also: Headers = None) -> httpx2.Request:
+    """A POST; `stream` is put into the body where it is asked for. `also`: headers besides the client's own."""
+    return request("POST", path, {**fields, "stream": True} if stream else fields, app, also)
 
 
-def request(method: str, path: str, fields: Mapping[str, Any] | None, app: str) -> httpx2.Request:
+def request(method: str, path: str, fields: Mapping[str, Any] | None, app: str, also: Headers = None) -> httpx2.Request:
     """A request to whatever gateway. Raises TypeError for what JSON cannot hold."""
-    headers = {"accept": "*/*", "user-agent": app}
+    headers = {**(also or {}), "accept": "*/*", "user-agent": app}
     if fields is None:
         return httpx2.Request(method, f"http://homeport/{path.lstrip('/')}", headers=headers)
     headers["content-type"] = "application/json"

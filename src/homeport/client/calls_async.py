@@ -12,7 +12,7 @@ import httpx2
 from homeport.client.addresses import Key, Urls
 from homeport.client.answer import Answer
 from homeport.client.attempts import Timeouts
-from homeport.client.calls import APP, RETRIES, Messages, chat_body, embed_body, failed, order, post_request, request, whole
+from homeport.client.calls import APP, RETRIES, Headers, Messages, chat_body, embed_body, failed, order, post_request, request, whole
 from homeport.client.events import AsyncStream
 from homeport.client.transport_async import AsyncTransport
 
@@ -67,14 +67,14 @@ class AsyncClient:
         return await self.get("/v1/models")
 
     @overload
-    async def post(self, path: str, json: Mapping[str, Any], *, stream: Literal[False] = ...) -> Answer: ...
+    async def post(self, path: str, json: Mapping[str, Any], *, stream: Literal[False] = ..., headers: Headers = ...) -> Answer: ...
     @overload
-    async def post(self, path: str, json: Mapping[str, Any], *, stream: Literal[True]) -> AsyncStream: ...
+    async def post(self, path: str, json: Mapping[str, Any], *, stream: Literal[True], headers: Headers = ...) -> AsyncStream: ...
     @overload
-    async def post(self, path: str, json: Mapping[str, Any], *, stream: bool) -> Answer | AsyncStream: ...
-    async def post(self, path: str, json: Mapping[str, Any], *, stream: bool = False) -> Answer | AsyncStream:
-        """Any path of the gateway. With `stream` the body gets `"stream": true`."""
-        response = await self._send(post_request(path, json, stream, self._app))
+    async def post(self, path: str, json: Mapping[str, Any], *, stream: bool, headers: Headers = ...) -> Answer | AsyncStream: ...
+    async def post(self, path: str, json: Mapping[str, Any], *, stream: bool = False, headers: Headers = None) -> Answer | AsyncStream:
+        """Any path of the gateway. With `stream` the body gets `"stream": true`; `headers` are sent besides the client's own."""
+        response = await self._send(post_request(path, json, stream, self._app, headers))
         return AsyncStream(response) if stream and response.status_code == 200 else whole(response, await self._body(response))
 
     async def get(self, path: str) -> Answer:

@@ -15,10 +15,12 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from homeport.errors import CallerError, ClientLeft, Forbidden, HomeportError, Malformed, TooLarge, Unauthenticated
-from homeport.front import ollama_pages, pages
+from homeport.front import ollama_pages, pages, scrape, task_pages
 from homeport.front.envelopes import told
 from homeport.front.gateway import Gateway
 from homeport.front.routes import MODEL_ROUTES, READ_HEADERS
+from homeport.front.status.page import StatusPage
+from homeport.front.together import Together
 from homeport.rules import selection
 from homeport.runner import Runner, Signal
 from homeport.vocabulary import Caller, Request
@@ -202,14 +204,11 @@ def app(gateway: Gateway) -> Starlette:
             raise selection.unknown(name, [entry.name for entry in gateway.models()])
         return found
 
-    async def root(_: HttpRequest) -> Response:
-        return PlainTextResponse("Homeport is running")
-
     async def health(_: HttpRequest) -> Response:
         return page(b'{"status":"ok"}')
 
     async def ready(_: HttpRequest) -> Response:
-        status, body = pages.ready(gateway)
+        status, body = pages.ready(gateway, draining=gateway.draining)
         return page(body, status)
 
     def one_model(request: HttpRequest) -> Response:
@@ -221,16 +220,24 @@ def app(gateway: Gateway) -> Starlette:
         gateway.greet(_headers(request))
         return page(ollama_pages.show(gateway, known(ollama_pages.asked(await _small(request)))))
 
-    def managed(request: HttpRequest) -> Response:
-        what = request.url.path.removeprefix("/api/").partition("/")[0]
-        raise Forbidden(f"`{what}` is refused: models are managed where they run, not through Homeport. Use that machine's own Ollama; what it has shows here.")
+    async def status(request: HttpRequest) -> Response:
+        if gateway.keyless:
+            gateway.greet(_headers(request))
+        await together.look()
+        return status_page.answer(request.headers.get("accept", ""))
 
+    together = Together(gateway)
+    status_page = StatusPage(together)
     routes: list[Route] = [Route(path, ModelRoute(gateway, path), methods=["POST"]) for path in MODEL_ROUTES]
     routes += [
         Route("/", root),
         Route("/health", health),
         Route("/ready", ready),
-        Route("/status", guarded(lambda _: page(pages.status(gateway, time.time())), key=False)),
+        Route("/status", status),
+        Route("/metrics", scrape.metrics(gateway, _headers)),
+        Route("/tasks", guarded(lambda _: page(task_pages.listed(gateway)), key=True)),
+        Route("/tasks/{name}", task_pages.TaskRoute(gateway, _read), methods=["POST"]),
+        Route("/scatter", task_pages.TaskRoute(gateway, _read), methods=["POST"]),
         Route("/v1/models", guarded(lambda request: page(pages.models(gateway, request.query_params)), key=True)),
         Route("/v1/models/{name:path}", guarded(one_model, key=True)),
         Route("/api/version", guarded(lambda _: page(ollama_pages.version()), key=False)),
@@ -242,6 +249,17 @@ def app(gateway: Gateway) -> Starlette:
     served = Starlette(routes=routes, exception_handlers={HomeportError: _homeport_error, HTTPException: _http_error})
     served.router.redirect_slashes = False  # its redirect would be built from the caller's Host
     return served
+
+
+async def root(_: HttpRequest) -> Response:
+    """`/`: somebody is there."""
+    return PlainTextResponse("Homeport is running")
+
+
+def managed(request: HttpRequest) -> Response:
+    """Ollama's management of models. Raises Forbidden."""
+    what = request.url.path.removeprefix("/api/").partition("/")[0]
+    raise Forbidden(f"`{what}` is refused: models are managed where they run, not through Homeport. Use that machine's own Ollama; what it has shows here.")
 
 
 def _headers(request: HttpRequest) -> dict[bytes, bytes]:

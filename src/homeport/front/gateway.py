@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from homeport.errors import HomeportError
 from homeport.front import pages
-from homeport.ports import Out
+from homeport.ports import Out, Siblings
 from homeport.vocabulary import Caller, Request
+
+if TYPE_CHECKING:
+    from homeport.tasks.served import Served
 
 
 class Live(Protocol):
@@ -41,6 +44,7 @@ class Gateway(pages.Overview, Protocol):
     """What a connection needs of the gateway behind it."""
 
     max_body: int  # bytes
+    public: bool  # whether other machines can connect
     draining: bool
     connections: set[Live]
 
@@ -62,6 +66,20 @@ class Gateway(pages.Overview, Protocol):
 
         Raises Unauthenticated or Forbidden.
         """
+
+    @property
+    def tasks(self) -> Served:
+        """The tasks that are served."""
+
+    @property
+    def siblings(self) -> Siblings:
+        """The other workers."""
+
+    async def totals(self) -> Mapping[str, int]:
+        """Settled Asks by outcome, of all workers since the start."""
+
+    async def metrics(self, accept: str, names: Sequence[str]) -> tuple[bytes, str]:
+        """`/metrics` in the form that an Accept header asks for, and its content type; only series of these names, where there are any."""
 
     def other(self) -> asyncio.Protocol:
         """A protocol that serves every other page."""

@@ -10,9 +10,15 @@ import msgspec
 from msgspec import Struct
 
 from homeport.errors import Malformed
+from homeport.rules import heartbeat
+from homeport.rules.distribution import Spread
+from homeport.rules.heartbeat import Beats
 from homeport.vocabulary import Card, Incident, Standing
 
 _encode = msgspec.json.Encoder().encode
+
+ANSWERS = ("healthy", "degraded")  # states of a backend that can be asked
+NAMED = 3  # backends in a verdict
 
 
 class Place(Struct, frozen=True):
@@ -30,6 +36,16 @@ class Name(Struct, frozen=True):
     name: str
     places: list[Place]
     location: str  # local | mixed | cloud
+
+
+class Days(Protocol):
+    """What was counted day by day."""
+
+    def heartbeats(self) -> Mapping[str, Mapping[int, Beats]]:
+        """Of each backend, what its probes found by day (counted since the epoch, in UTC)."""
+
+    def distributions(self) -> Mapping[str, Spread]:
+        """Of each served name that was answered in the last days, how fast; the most asked first."""
 
 
 class Overview(Protocol):
@@ -52,6 +68,10 @@ class Overview(Protocol):
 
     def standings(self) -> Sequence[Standing]:
         """Every backend as it is now."""
+
+    @property
+    def history(self) -> Days:
+        """The days gone by."""
 
     def models(self) -> Iterable[Name]:
         """Each served name, and what stands behind it."""
@@ -131,6 +151,7 @@ def model(overview: Overview, name: str) -> bytes | None:
 def status(overview: Overview, now: float) -> bytes:
     """`/status` as JSON. `now`: seconds since the epoch."""
     standings = overview.standings()
+    beats = overview.history.heartbeats()
     report: dict[str, Any] = {
         "verdict": verdict(standings, overview.trouble),
         "version": overview.version,
@@ -139,15 +160,19 @@ def status(overview: Overview, now: float) -> bytes:
         "backends": standings,
         "models": [{"name": name.name, "routes": routes(name)} for name in overview.models()],
         "incidents": overview.incidents,
+        "distributions": [{"model": name, **spread.figures()} for name, spread in overview.history.distributions().items()],
+        "heartbeats": {standing.name: _days(beats.get(standing.name, {})) for standing in standings},
         "trouble": overview.trouble,
     }
     return _encode(report)
 
 
-def ready(overview: Overview) -> tuple[int, bytes]:
-    """`/ready`: 200 once a backend can answer, 503 before."""
+def ready(overview: Overview, *, draining: bool = False) -> tuple[int, bytes]:
+    """`/ready`: 200 once a backend can answer, 503 before, and while the gateway drains."""
+    if draining:
+        return 503, _encode({"ready": False, "verdict": "The gateway is stopping: it ends what it has under way, and takes nothing new."})
     standings = overview.standings()
-    able = [standing.name for standing in standings if standing.state == "healthy"]
+    able = [standing.name for standing in standings if standing.state in ANSWERS]
     return (200 if able else 503), _encode({"ready": bool(able), "verdict": verdict(standings, overview.trouble)})
 
 
@@ -155,14 +180,39 @@ def verdict(standings: Sequence[Standing], trouble: str | None) -> str:
     """One sentence on how things stand."""
     if trouble:
         return f"Receipts cannot be written: {trouble}."
-    bad = [standing for standing in standings if standing.state == "down"]
-    loading = [standing.name for standing in standings if standing.state == "loading"]
     if not standings:
         return "No backend is configured."
-    if len(bad) == len(standings):
-        return "Nothing can answer: " + "; ".join(f"{standing.name} is down ({standing.reason})" for standing in bad) + "."
-    if bad:
-        return "; ".join(f"{standing.name} is down ({standing.reason})" for standing in bad) + "; the others answer."
-    if loading:
-        return f"{', '.join(loading)} still loading." if len(loading) > 1 else f"{loading[0]} is still loading."
-    return "All is well."
+    told = [standing for standing in standings if standing.state != "healthy"]
+    if not told:
+        return "All is well."
+    more = len(told) - NAMED
+    clauses = [_said(standing) for standing in told[:NAMED]] + ([f"{more} more {'is' if more == 1 else 'are'} not well"] if more > 0 else [])
+    loading = [standing.name for standing in told if standing.state == "loading"]
+    if len(loading) == len(told):
+        named = f"{', '.join(loading[:NAMED])}{f' and {more} more' if more > 0 else ''}"
+        return f"{named} {'is' if len(loading) == 1 else 'are'} still loading."
+    if all(standing.state not in ANSWERS for standing in told) and len(told) == len(standings):
+        return f"Nothing can answer: {'; '.join(clauses)}."
+    others = len(standings) - len(told)
+    if others and any(standing.state not in ANSWERS for standing in told):
+        clauses.append("the others answer" if others > 1 else "the other answers")
+    return f"{'; '.join(clauses)}."
+
+
+def _said(standing: Standing) -> str:
+    """How one backend that is not well is told to people."""
+    why = standing.reason.strip().rstrip(".")
+    match standing.state:
+        case "loading":
+            said, why = "is still loading", ""
+        case "degraded":
+            said = "answers, but not well"
+        case "drained":
+            said, why = "is drained and takes no new requests", ""
+        case _:
+            said = "does not answer"
+    return f"{standing.name} {said}{f' ({why})' if why else ''}"
+
+
+def _days(beats: Mapping[int, Beats]) -> list[dict[str, Any]]:
+    return [{"day": heartbeat.date(day), "good": found.good, "bad": found.bad, "neither": found.neither} for day, found in sorted(beats.items())]

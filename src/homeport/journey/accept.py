@@ -11,7 +11,7 @@ from types import TracebackType
 
 from homeport.errors import ClientLeft, HomeportError
 from homeport.ports import Out
-from homeport.vocabulary import Ask, Request
+from homeport.vocabulary import Ask, Errand, Request
 from homeport.wire.dialects import HEARD
 
 log = logging.getLogger("homeport")
@@ -46,6 +46,7 @@ class Reception:
             headers.get(b"traceparent"),
             _app(headers.get(b"user-agent")),
             _versions(headers) if dialect == "anthropic" else b"",
+            _errand(headers) if b"homeport-task" in headers else None,
         )
 
     def __enter__(self) -> Reception:
@@ -94,6 +95,17 @@ class Accept:
 def _versions(headers: dict[bytes, bytes]) -> bytes:
     """What a caller of Anthropic's dialect says about its version, as header lines."""
     return b"".join(b"%b: %b\r\n" % (name, headers[name]) for name in (b"anthropic-version", b"anthropic-beta") if name in headers)
+
+
+def _errand(headers: dict[bytes, bytes]) -> Errand:
+    """What a task says of its request; names only, so that no text of an answer comes into a receipt."""
+    checks = [_name(check) for check in headers.get(b"homeport-checks", b"").split(b",")]
+    return Errand(_name(headers[b"homeport-task"]), tuple(check for check in checks if check)[:16], headers.get(b"homeport-private") == b"true")
+
+
+def _name(given: bytes) -> str:
+    """A name as Python's are, without anything else."""
+    return "".join(sign for sign in given[:64].decode("latin-1") if (sign.isalnum() and sign.isascii()) or sign in "_-.")
 
 
 @functools.lru_cache(maxsize=256)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
+from homeport.journey.limits import Limits
 from homeport.ports import KeyRing
-from homeport.rules import admission
-from homeport.vocabulary import Ask, Caller
+from homeport.rules import admission as rule
+from homeport.settings import LimitSettings
+from homeport.vocabulary import Ask, Caller, Receipt
 
 
 class Admit:
@@ -15,8 +19,11 @@ class Admit:
         self._public = public  # listening beyond this machine: a key is needed even when the last one was revoked
 
     def __call__(self, ask: Ask) -> Caller:
-        """The caller. Keys have no rates or budgets yet, so whoever was greeted is let in."""
+        """The caller. Without limits, whoever was greeted is let in."""
         return ask.caller
+
+    def keep(self, names: Iterable[str]) -> None:
+        """Only these keys are left; without limits there is nothing to forget."""
 
     def greet(self, headers: dict[bytes, bytes]) -> Caller:
         """The caller, by the headers of a request (lower-case names).
@@ -26,15 +33,40 @@ class Admit:
             Forbidden: without keys, a request for another host or from a foreign page.
         """
         if self.keyless:
-            admission.from_here(headers.get(b"host", b"localhost"), headers.get(b"origin"))
-            return admission.ANYONE
+            rule.from_here(headers.get(b"host", b"localhost"), headers.get(b"origin"))
+            return rule.ANYONE
         secret = credential(headers)
-        return admission.caller(secret, self._keys.find(secret) if secret is not None and self._keys.exist else None)
+        return rule.caller(secret, self._keys.find(secret) if secret is not None and self._keys.exist else None)
 
     @property
     def keyless(self) -> bool:
         """Whether no key exists, so that only this machine may ask."""
         return not (self._keys.exist or self._public)
+
+
+class Limited(Admit):
+    """The same where there are limits: who has reached one is refused."""
+
+    def __init__(self, keys: KeyRing, limits: Limits, *, public: bool = False) -> None:
+        super().__init__(keys, public=public)
+        self._limits = limits
+
+    def __call__(self, ask: Ask) -> Caller:
+        """The caller. Raises OverBudget where a limit of its key is reached."""
+        self._limits.spend(ask)
+        return ask.caller
+
+    def keep(self, names: Iterable[str]) -> None:
+        self._limits.keep(names)
+
+
+def admission(keys: KeyRing, limits: LimitSettings, observers: list[Callable[[Receipt], None]], *, public: bool) -> Admit:
+    """The step for these settings. One with limits joins `observers`, to hear of the receipts."""
+    if not limits:
+        return Admit(keys, public=public)
+    used = Limits(limits)
+    observers.append(used.settled)
+    return Limited(keys, used, public=public)
 
 
 def credential(headers: dict[bytes, bytes]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from homeport.errors import NoRouteLeft
-from homeport.ports import Catalogue
+from homeport.ports import Backend, Catalogue, Served
 from homeport.rules import selection
 from homeport.vocabulary import Ask, Caller, Route
 from homeport.wire import needs
@@ -14,9 +14,9 @@ from homeport.wire import needs
 class Choose:
     """Finds the ordered Routes of an Ask (step `choose`)."""
 
-    def __init__(self, catalogue: Catalogue, loads: Mapping[str, selection.Load]) -> None:
+    def __init__(self, catalogue: Catalogue, backends: Mapping[str, Backend]) -> None:
         self._catalogue = catalogue
-        self._loads = loads
+        self._backends = backends
 
     def __call__(self, ask: Ask, caller: Caller) -> Sequence[Route]:
         """The routes, best first.
@@ -29,14 +29,21 @@ class Choose:
         served = self._catalogue.find(ask.model)
         if served is None:
             raise selection.unknown(ask.model, self._catalogue.names())
-        routes = selection.order(served.routes, self._loads, private=served.private)
+        routes = selection.order(served.routes, self._backends, private=served.private)
         if not routes:
-            error = NoRouteLeft(f'`{ask.model}` is private, and no local backend serves it. Add a route whose backend has location = "local".')
-            error.should_retry = False
-            raise error
+            raise self._none(ask, served)
+        if routes[0] is not (first := served.routes[0]):
+            self._backends[first.backend].wanted()
         if served.lacks:
             return self._able(ask, routes, served.lacks)
         return routes
+
+    def _none(self, ask: Ask, served: Served) -> NoRouteLeft:
+        if served.private and all(self._backends[route.backend].location == "cloud" for route in served.routes):
+            error = NoRouteLeft(f'`{ask.model}` is private, and no local backend serves it. Add a route whose backend has location = "local".')
+            error.should_retry = False
+            return error
+        return NoRouteLeft(f"Every backend of `{ask.model}` that may be asked is drained. Set drained = false for one of them, and reload.")
 
     @staticmethod
     def _able(ask: Ask, routes: Sequence[Route], lacks: Mapping[tuple[str, str], frozenset[str]]) -> Sequence[Route]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 from types import TracebackType
 
-from homeport.errors import BackendError, CallerError, ClientLeft, HomeportError, NoRouteLeft, Unauthenticated, Uncarried
+from homeport.errors import BackendError, BrokeMidStream, CallerError, ClientLeft, HomeportError, NoRouteLeft, NotReplayed, Unauthenticated, Uncarried
 from homeport.journey.tally import Account
 from homeport.ports import Backend, Lease, Upstream
-from homeport.rules import retry
+from homeport.rules import retry, selection
 from homeport.vocabulary import Ask, Route
+from homeport.wire import needs
 
 log = logging.getLogger("homeport")
 
@@ -38,14 +40,14 @@ class Try:
 
     def take(self) -> bool:
         """Take a place now; False where there is none."""
-        self._lease = self._backend.take()
+        self._lease = self._backend.take(self._route.model)
         return self._lease is not None
 
     async def wait(self) -> None:
-        """Wait for a place. Raises Refused where none comes free in time."""
+        """Wait for a place. Raises Refused where none comes free in time, or the backend is left out for now."""
         waited = time.perf_counter()
         try:
-            self._lease = await self._backend.wait()
+            self._lease = await self._backend.wait(self._route.model, self._account.caller.key)
         finally:
             self._account.queue_s += time.perf_counter() - waited
 
@@ -56,14 +58,17 @@ class Try:
         return upstream
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
-        account = self._account
-        if self.upstream is not None:
+        account, upstream = self._account, self.upstream
+        if upstream is not None:
             if error is None:
-                self.upstream.finish()
+                upstream.finish()
             else:
-                self.upstream.close()
+                upstream.close()
         if self._lease is not None:
-            self._lease.release()
+            if self._backend.seen(self._route.model, error, begun=upstream is not None and upstream.begun):
+                self._lease.linger()
+            else:
+                self._lease.release()
         if error is None:
             account.end("ok", "")
             return False
@@ -73,9 +78,13 @@ class Try:
         if isinstance(error, Uncarried):  # another route may speak the caller's dialect
             account.uncarried = error
             return True
-        if not isinstance(error, BackendError) or account.committed:
+        if not isinstance(error, BackendError) or (account.committed and not account.may_continue(error)):
             return False
-        if not retry.goes_on(attempts=account.tries):
+        if error.gone and needs.constrained(self._ask):
+            raise _not_replayed(self._route.backend) from error
+        if error.retry_in_s is not None:
+            account.retry_in_s = min(account.retry_in_s, error.retry_in_s)
+        if not retry.goes_on(attempts=account.sends):
             raise exhausted(self._ask, account) from error
         return True
 
@@ -85,21 +94,43 @@ class Dispatch:
 
     def __init__(self, backends: Mapping[str, Backend]) -> None:
         self._backends = backends
+        self._budget = retry.MOST
+        self.held_back = 0  # retries that the budget did not allow
 
     def __call__(self, ask: Ask, route: Route, account: Account) -> Try:
-        return Try(ask, route, self._backends[route.backend], account)
+        """The next attempt. Raises NoRouteLeft where the budget of retries is used up."""
+        backend = self._backends[route.backend]
+        if not account.sends:
+            self._budget = retry.earned(self._budget)
+        elif not retry.affordable(self._budget, well=backend.rank(route.model) == selection.WELL):
+            self.held_back += 1
+            raise exhausted(ask, account)
+        else:
+            self._budget = max(0.0, self._budget - 1.0)
+        return Try(ask, route, backend, account)
 
 
 def exhausted(ask: Ask, account: Account) -> HomeportError:
-    """The error for when no route is left: what each attempt met; or what no backend's dialect could carry."""
+    """The error for when no route is left: what each attempt met; or what no backend's dialect could carry; or that the answer stays cut."""
     if account.uncarried is not None and all(attempt.outcome == "rejected" for attempt in account.attempts):
         return account.uncarried
     met = "; ".join(f"{attempt.backend}: {attempt.reason}" for attempt in account.attempts)
+    if account.committed:
+        return BrokeMidStream(f"the answer was cut, and nobody could go on with it. {met}")
     error = NoRouteLeft(f"No backend could answer `{ask.model}` just now. {met}. `homeport status` shows how they are.")
     if account.attempts and all(attempt.outcome == "full" for attempt in account.attempts):
         error.code = "queue_full"
         error.retry_after_s = 2
+    elif account.retry_in_s < NoRouteLeft.retry_after_s:
+        error.retry_after_s = max(1, math.ceil(account.retry_in_s))
     return error
+
+
+def _not_replayed(backend: str) -> NotReplayed:
+    return NotReplayed(
+        f"{backend} went away while it worked on this request, which asks for an answer by a schema or a grammar. Engines have died of such, so it is "
+        "not sent to another one. Ask without it, or with a simpler one."
+    )
 
 
 def _outcome(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from homeport.errors import BrokeMidStream
+from homeport.errors import BrokeMidStream, Refused
 from homeport.journey.tally import Account
 from homeport.ports import Out, Upstream
 from homeport.vocabulary import NOTHING, Ask, Reply, Usage
@@ -31,12 +31,16 @@ class Relay:
         body = await upstream.head()
         if upstream.status != 200:
             refusal = await _some(upstream)
+            if account.committed:  # it was to go on with a begun answer, which is no fault of the caller's
+                raise Refused(f"HTTP {upstream.status}, and does not go on with the answer")
             instead = bridge.instead(upstream.status, ask)
             if instead is None:
                 raise bridge.refusal(upstream.status, refusal)
             return Reply(200, _JSON, instead, NOTHING, None, False, 0.0)
         content_type = upstream.headers.get(b"content-type", b"").decode("latin-1")
         if not content_type.startswith(bridge.stream_type):
+            if account.committed:
+                raise BrokeMidStream("it answered with a whole where a stream was to go on")
             body, usage, finish, empty = bridge.whole(await upstream.whole() if body is None else body, ask, int(account.ts))
             return Reply(200, content_type, body, usage, finish, empty, account.generation_s())
         if ask.stream:
@@ -64,7 +68,7 @@ class Relay:
         out.whole(200, head.encode("latin-1", "replace"), body)
 
     async def _stream(self, upstream: Upstream, bridge: Bridge, ask: Ask, out: Out, account: Account) -> Reply:
-        stream = bridge.stream(ask, int(account.ts))
+        stream = bridge.stream(ask, int(account.ts)) if account.resumption is None else account.resume(bridge)
         events = 0
 
         def take(data: bytes) -> bool:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 
 from homeport.errors import CallerError, ClientLeft, Unauthenticated, Uncarried
+from homeport.journey.resume import Resumption
 from homeport.ports import Backend, Store
 from homeport.rules import pricing
 from homeport.vocabulary import NOTHING, Ask, Attempt, Receipt, Reply, Route, Usage
+from homeport.wire.crossing import Bridge, Streaming
 
 AT_ONCE_S = 0.001  # an answer that came within this was read at once: its speed is not the engine's
 
@@ -28,7 +32,10 @@ class Account:
         "dialect",
         "first_token_at",
         "queue_s",
+        "resumption",
+        "retry_in_s",
         "route",
+        "sends",
         "settled",
         "tries",
         "ts",
@@ -42,6 +49,8 @@ class Account:
         self._started = False
         self._begun: float | None = None  # when the open attempt began
         self.tries = 0
+        self.sends = 0  # of them, those that came to a backend
+        self.retry_in_s = math.inf  # when one that was left out may be asked again
         self.settled = False
         self.committed = False  # content has reached the caller
         self.caller = ask.caller
@@ -53,6 +62,7 @@ class Account:
         self.first_token_at: float | None = None
         self.queue_s = 0.0
         self.uncarried: Uncarried | None = None  # why a route could not be asked
+        self.resumption: Resumption | None = None  # where a cut answer may be continued
         self.ts = time.time()
 
     def __enter__(self) -> Account:
@@ -66,6 +76,7 @@ class Account:
 
     def started(self) -> None:
         """About to be dispatched: on record before the first byte goes to a backend."""
+        self.sends += 1
         if not self._started:
             self._started = True
             self._tally.store.started(self.ask, self.ts, self.caller.key)
@@ -75,7 +86,8 @@ class Account:
         self.route = route
         self.backend = backend
         self.dialect = backend.dialect
-        self.first_token_at = None
+        if not self.committed:
+            self.first_token_at = None
         self.tries += 1
         self._begun = time.perf_counter()
 
@@ -90,8 +102,25 @@ class Account:
         """Whether this Ask found a backend not to be reached, or without room: another model of it would be no different."""
         return any(attempt.backend == backend and attempt.outcome in ("unreachable", "full") for attempt in self.attempts)
 
+    def ways(self, routes: Sequence[Route]) -> Iterable[Route]:
+        """The routes in their order; where a cut answer may be continued, then those that go on with it."""
+        if routes[0].on_break == "error":
+            return routes
+        self.resumption = Resumption(routes)
+        return self.resumption.ways()
+
+    def resume(self, bridge: Bridge) -> Streaming:
+        """For the stream of the attempt under way, which may be gone on with, or goes on with another one's."""
+        assert self.resumption is not None
+        assert self.route is not None
+        return self.resumption.stream(self.ask, bridge, self.route, self.dialect, int(self.ts))
+
+    def may_continue(self, error: BaseException) -> bool:
+        """Whether the text that the caller has may be gone on with after this failure."""
+        return self.resumption is not None and self.resumption.after(error)
+
     def commit(self) -> None:
-        """Content is about to reach the caller: from here on there is no other route."""
+        """Content is about to reach the caller: from here on there is no other route, but to go on with the same text."""
         self.committed = True
         self.first_token_at = time.perf_counter()
 
@@ -104,6 +133,7 @@ class Account:
     def figures(self, usage: Usage, generation_s: float) -> dict[str, object]:
         """The `homeport` object of a stream's last record."""
         first = self.first_token_at
+        more = {"continued": self.resumption.times} if self.resumption is not None and self.resumption.times else {}
         return {
             "backend": self.backend.name if self.backend is not None else None,
             "model": self.route.model if self.route is not None else None,
@@ -113,6 +143,7 @@ class Account:
             "gen_time": round(generation_s, 4),
             "tokens": usage.completion,
             "first_token_ms": ms(first - self.ask.arrived) if first is not None else None,
+            **more,
         }
 
     def settle(self, outcome: str, reply: Reply | None = None) -> float:
@@ -121,7 +152,8 @@ class Account:
         ask, route, first = self.ask, self.route, self.first_token_at
         now = time.perf_counter()
         if self._begun is not None and route is not None:
-            self.attempts.append(Attempt(route.backend, route.model, outcome, "", ms(now - self._begun)))
+            reason = "" if route.begun is None else "it went on with the answer"
+            self.attempts.append(Attempt(route.backend, route.model, outcome, reason, ms(now - self._begun)))
             self._begun = None
         if reply is not None:
             usage, generation_s = reply.usage, reply.generation_s
@@ -129,7 +161,7 @@ class Account:
             usage, generation_s = self.usage, now - first if first is not None else 0.0
         backend = self.backend
         location = backend.location if backend is not None else None
-        arrived, tokens = ask.arrived, usage.completion
+        arrived, tokens, errand = ask.arrived, usage.completion, ask.errand
         speed = rate(tokens, generation_s)
         self._tally.settled(
             Receipt(
@@ -137,7 +169,7 @@ class Account:
                 self.ts,
                 self.caller.key,
                 ask.app,
-                None,
+                errand.task if errand is not None else None,
                 ask.dialect,
                 ask.model,
                 route.model if route is not None else None,
@@ -159,7 +191,7 @@ class Account:
                 pricing.cost_usd(location),
                 None,
                 None,
-                [],
+                list(errand.checks) if errand is not None else [],
             )
         )
         return speed
@@ -191,6 +223,7 @@ class Tally:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.counts: dict[str, int] = {}  # settled Asks by outcome, since the start
+        self.observers: list[Callable[[Receipt], None]] = []  # told of each receipt; they must be quick
 
     def __call__(self, ask: Ask) -> Account:
         return Account(ask, self)
@@ -198,4 +231,6 @@ class Tally:
     def settled(self, receipt: Receipt) -> None:
         """Count a receipt and put it on record."""
         self.counts[receipt.outcome] = self.counts.get(receipt.outcome, 0) + 1
+        for observe in self.observers:
+            observe(receipt)
         self.store.settled(receipt)

@@ -4,48 +4,54 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Protocol
 
 from homeport.errors import Uncarried, UnknownModel
 from homeport.vocabulary import Route
+
+WELL, UNSTEADY, FULL, OPEN, GONE = range(5)
+"""How well a backend could take an ask: well and with room; so many fail that others come first; no place free; left out; not to be asked at all."""
 
 
 class Load(Protocol):
     """What the rule sees of a backend."""
 
     @property
-    def available(self) -> bool:
-        """Not known to be down, and not full."""
-
-    @property
-    def in_flight(self) -> int:
-        """Leases taken."""
+    def load(self) -> float:
+        """Leases taken, and more where its asks fail."""
 
     @property
     def location(self) -> str:
         """local | cloud"""
 
+    def rank(self, model: str) -> int:
+        """How well it could take an ask for this model now: one of the words above."""
+
 
 def order(routes: tuple[Route, ...], loads: Mapping[str, Load], *, private: bool) -> Sequence[Route]:
-    """The allowed routes in their order, those whose backend has room first.
+    """The allowed routes, the best first, those alike in the order of their owner.
 
-    A route with `while_in_flight_below` counts as having room only below that number. Where nobody has room the first
-    ones stand first, so that the ask waits where its owner would have it answered. A private ask has no cloud routes.
+    A route with `while_in_flight_below` has room only below that load. Where nobody has room the ask waits at the first of
+    those that are full; one that is left out (rules/breaker) is tried last. A private ask has no cloud routes.
     """
     if len(routes) == 1 and not private:
         return routes
-    roomy: list[Route] = []
-    crowded: list[Route] = []
+    ranked: list[tuple[int, Route]] = []
+    worst = WELL
     for route in routes:
         load = loads[route.backend]
         if private and load.location == "cloud":
             continue
-        limit = route.while_in_flight_below
-        if load.available and (limit is None or load.in_flight < limit):
-            roomy.append(route)
-        else:
-            crowded.append(route)
-    return roomy + crowded if crowded else roomy
+        rank, limit = load.rank(route.model), route.while_in_flight_below
+        if limit is not None and rank < FULL and load.load >= limit:
+            rank = FULL
+        if rank != GONE:
+            ranked.append((rank, route))
+            worst = max(worst, rank)
+    if worst != WELL:
+        ranked.sort(key=itemgetter(0))
+    return [route for _, route in ranked]
 
 
 def able(routes: Sequence[Route], lacks: Mapping[tuple[str, str], frozenset[str]], needs: Collection[str]) -> Sequence[Route]:

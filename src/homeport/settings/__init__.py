@@ -8,17 +8,34 @@ from homeport.settings.address import address, from_here, is_loopback
 from homeport.settings.monitor import minutes
 from homeport.settings.places import usual_file
 from homeport.settings.reading import load
-from homeport.settings.tree import BackendSettings, Kind, Location, ModelSettings, MonitorSettings, RouteSettings, Server, Settings
+from homeport.settings.tree import (
+    BackendSettings,
+    KeyLimits,
+    Kind,
+    LimitSettings,
+    Location,
+    ModelSettings,
+    MonitorSettings,
+    RouteSettings,
+    Server,
+    Settings,
+    TaskSettings,
+    TelemetrySettings,
+)
 
 __all__ = [
     "BackendSettings",
+    "KeyLimits",
     "Kind",
+    "LimitSettings",
     "Location",
     "ModelSettings",
     "MonitorSettings",
     "RouteSettings",
     "Server",
     "Settings",
+    "TaskSettings",
+    "TelemetrySettings",
     "address",
     "from_here",
     "is_loopback",

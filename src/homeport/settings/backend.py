@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,22 +19,29 @@ KINDS = ("ollama", "openai", "anthropic", "engine", "pilot")
 REMOTE = ("ollama", "openai", "anthropic")
 KEYS = (
     *("kind", "url", "model", "slots", "context", "api_key", "location", "wake", "max_in_flight", "queue", "queue_timeout_s", "assemble"),
-    *("connect_timeout_s", "first_token_timeout_s", "idle_timeout_s", "total_timeout_s"),
+    *("connect_timeout_s", "first_token_timeout_s", "idle_timeout_s", "total_timeout_s", "keep_warm", "drained"),
 )
 _ELSEWHERE = {
     "model": 'is for kind = "engine"; name the model in the routes of a [models.…], or ask for it by name',
     "slots": 'is for kinds engine and pilot; limit this one with "max_in_flight"',
     "context": "is for kinds engine and pilot; the backend knows its own",
 }
+_HERE = "is for a box of its own that sleeps; this backend runs on this machine"
 FOREIGN = {  # keys that a kind does not take, and what to do instead
     **dict.fromkeys(REMOTE, _ELSEWHERE),
-    "engine": {"url": 'is for kind = "openai"; an engine takes model = "path/to.gguf"', "api_key": "is not taken: an engine is only reachable from Homeport"},
+    "engine": {
+        "url": 'is for kind = "openai"; an engine takes model = "path/to.gguf"',
+        "api_key": "is not taken: an engine is only reachable from Homeport",
+        "wake": _HERE,
+    },
     "pilot": {
         "url": 'is for kind = "openai"; the pilot runs inside Homeport',
         "model": 'is not taken: the pilot is the bundled model; use kind = "engine" for another file',
         "api_key": "is not taken: the pilot is only reachable from Homeport",
+        "wake": _HERE,
     },
 }
+_HARDWARE = re.compile(r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
 PRIVATE_NAMES = ("localhost", "local", "lan", "home", "internal", "intranet", "arpa", "test", "ts.net")
 
 
@@ -53,8 +61,9 @@ def read_backend(name: str, table: Table, environ: Mapping[str, str], secrets: d
     if url and "location" not in table and _is_public(url):
         counts = f'[{table.name}] has a public address and no location, so it counts as "local" and private models may use it'
         table.document.notice((*table.key, "url"), f'{counts}; write location = "cloud" or "local"')
-    if "wake" in table:
-        table.document.notice((*table.key, "wake"), f"wake of [{table.name}] is not used by this version yet")
+    if table.flag("keep_warm", False) and kind not in ("ollama", None):
+        table.problem("keep_warm", f'is for kind = "ollama"; {kind} has its model loaded while it runs')
+    wake = _wake(table, url, kind) if "wake" in table else None
     slots = table.whole("slots", 4)
     most = table.whole("max_in_flight", slots if local else 4)
     if local and most > slots:
@@ -68,6 +77,7 @@ def read_backend(name: str, table: Table, environ: Mapping[str, str], secrets: d
         context=table.whole("context", 4096),
         api_key=api_key,
         location=location,
+        wake=wake,
         max_in_flight=most,
         queue=table.whole("queue", 64, least=0),
         queue_timeout_s=table.seconds("queue_timeout_s", 10.0, zero=True),
@@ -76,6 +86,8 @@ def read_backend(name: str, table: Table, environ: Mapping[str, str], secrets: d
         first_token_timeout_s=table.seconds("first_token_timeout_s", 15.0),
         idle_timeout_s=table.seconds("idle_timeout_s", 30.0),
         total_timeout_s=table.seconds("total_timeout_s", 600.0),
+        keep_warm=table.flag("keep_warm", False),
+        drained=table.flag("drained", False),
     )
 
 
@@ -103,6 +115,27 @@ def _url(table: Table, *, needed: bool) -> str | None:
         table.problem("url", problem)
         return None
     return value.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def _wake(table: Table, url: str | None, kind: Kind | None) -> str | None:
+    """The hardware address that a sleeping box is woken by, as six octets with `:`."""
+    told = table.text("wake", "aa:bb:cc:dd:ee:ff")
+    if told is None or kind not in REMOTE:
+        return None
+    if not _HARDWARE.fullmatch(told):
+        table.problem("wake", f'takes the hardware address of the box\'s network card, such as "aa:bb:cc:dd:ee:ff", not "{shown(told)}"')
+        return None
+    octets = bytes.fromhex(told.replace(told[2], ""))
+    if not any(octets) or octets[0] & 1:
+        table.problem("wake", f'takes the address of one card; "{shown(told)}" is that of {"many" if any(octets) else "none"}')
+        return None
+    host = (urlsplit(url).hostname or "") if url else ""
+    if host == "localhost" or host.startswith("127.") or host == "::1":
+        table.problem("wake", "is for a box on this machine's network, and the url leads to this machine; at the end of a tunnel, set it on the node there")
+        return None
+    if url and _is_public(url):
+        table.document.notice((*table.key, "wake"), f"wake of [{table.name}] does not reach a public address: its packet stays on this machine's network")
+    return octets.hex(":")
 
 
 def _is_public(url: str) -> bool:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from homeport.settings import places
 from homeport.settings.address import address
 from homeport.settings.backend import read_backend
 from homeport.settings.document import Document, Table, described, listed, meant, shown
+from homeport.settings.limits import read_limits
 from homeport.settings.monitor import read_monitor
+from homeport.settings.tasks import read_tasks
+from homeport.settings.telemetry import VARIABLE as OTLP
+from homeport.settings.telemetry import read_telemetry
 from homeport.settings.tree import BackendSettings, ModelSettings, RouteSettings, Server, Settings
 
-SECTIONS = ("server", "backends", "models", "monitor", "tasks", "tunnel", "fleet")
+SECTIONS = ("server", "backends", "models", "monitor", "limits", "telemetry", "tasks", "tunnel", "fleet")
 LATER = {  # sections that other versions serve; their keys are still checked
-    "tasks": ("paths",),
     "tunnel": ("to", "port", "host_key", "identity", "remote", "local"),
     "fleet": ("url", "lease_ttl_s"),
 }
 SERVER = ("listen", "data", "max_body_mb", "drain_timeout_s")
 MODEL = ("routes", "options", "private", "on_break")
 ROUTE = ("backend", "model", "while_in_flight_below")
-VARIABLES = ("HOMEPORT_CONFIG", "HOMEPORT_LISTEN", "HOMEPORT_DATA", "HOMEPORT_URL", "HOMEPORT_KEY")
+VARIABLES = ("HOMEPORT_CONFIG", "HOMEPORT_LISTEN", "HOMEPORT_DATA", "HOMEPORT_URL", "HOMEPORT_KEY", OTLP)
 PILOT = "pilot"  # the bundled model: a route may name it without a [backends.pilot]
 
 
@@ -45,6 +48,9 @@ def load(*, config: Path | None = None, listen: str | None = None, environ: Mapp
     if PILOT not in backends and any(route.backend == PILOT for model in models.values() for route in model.routes):
         backends[PILOT] = BackendSettings(name=PILOT, kind="pilot")
     monitor = read_monitor(document.table("monitor"), environ, secrets)
+    telemetry = read_telemetry(document.table("telemetry"), environ)
+    limits = read_limits(document.table("limits"))
+    tasks = read_tasks(document.table("tasks"))
     _variables(document, environ, secrets)
     document.refuse()
     return Settings(
@@ -52,6 +58,9 @@ def load(*, config: Path | None = None, listen: str | None = None, environ: Mapp
         backends=backends,
         models=models,
         monitor=monitor,
+        telemetry=telemetry,
+        limits=limits,
+        tasks=tasks,
         discover=discover,
         path=path.absolute() if path else None,
         origins=document.origins,
@@ -120,8 +129,6 @@ def _data(table: Table, environ: Mapping[str, str]) -> Path:
 
 def _model(name: str, table: Table, backends: Mapping[str, BackendSettings], document: Document) -> ModelSettings:
     table.known(MODEL)
-    if table.word("on_break", ("error", "continue"), "error") == "continue":
-        document.notice((*table.key, "on_break"), f'on_break = "continue" of [{table.name}] is not used by this version yet: a cut answer ends with an error')
     private = table.flag("private", False)
     found = table.take("routes", list, '[{ backend = "home" }]')
     routes = tuple(route for index, value in enumerate(found or []) if (route := _route(table, index, value, backends)) is not None)
@@ -134,7 +141,17 @@ def _model(name: str, table: Table, backends: Mapping[str, BackendSettings], doc
         table.problem("private", 'is true, but every route leads to a backend with location = "cloud"; add a route to a local one')
     elif private and clouds:
         document.notice((*table.key, "private"), f"[{table.name}] is private, so its route to {clouds[0]} (cloud) is never used")
-    return ModelSettings(name=name, routes=routes, options=_options(table), private=private)
+    return ModelSettings(name=name, routes=routes, options=_options(table), private=private, on_break=_on_break(table, routes, backends))
+
+
+def _on_break(table: Table, routes: Sequence[RouteSettings], backends: Mapping[str, BackendSettings]) -> Literal["error", "continue"]:
+    if table.word("on_break", ("error", "continue"), "error") == "error":
+        return "error"
+    kinds = {backends[route.backend].kind for route in routes if route.backend in backends}
+    if kinds and not kinds & {"openai", "engine", "pilot"} and not any(route.backend == PILOT for route in routes):
+        why = "only llama.cpp and vLLM go on with a begun answer, reached with kind openai, engine or pilot"
+        table.document.notice((*table.key, "on_break"), f'on_break = "continue" of [{table.name}] changes nothing: {why}')
+    return "continue"
 
 
 def _route(model: Table, index: int, value: Any, backends: Mapping[str, BackendSettings]) -> RouteSettings | None:

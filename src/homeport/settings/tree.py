@@ -31,6 +31,7 @@ class BackendSettings(Struct, frozen=True, kw_only=True):
     context: int = 4096
     api_key: str | None = None  # resolved from its environment variable or file
     location: Location = "local"
+    wake: str | None = None  # the hardware address of its network card, "aa:bb:cc:dd:ee:ff"
     max_in_flight: int = 4
     queue: int = 64
     queue_timeout_s: float = 10.0
@@ -39,6 +40,8 @@ class BackendSettings(Struct, frozen=True, kw_only=True):
     first_token_timeout_s: float = 15.0
     idle_timeout_s: float = 30.0
     total_timeout_s: float = 600.0
+    keep_warm: bool = False
+    drained: bool = False
 
     def __repr__(self) -> str:
         """Without the api_key, so that it reaches no log."""
@@ -60,7 +63,7 @@ class ModelSettings(Struct, frozen=True, kw_only=True):
     routes: tuple[RouteSettings, ...]
     options: dict[str, Any] = field(default_factory=dict)
     private: bool = False
-    on_break: Literal["error"] = "error"
+    on_break: Literal["error", "continue"] = "error"
 
 
 class MonitorSettings(Struct, frozen=True, kw_only=True):
@@ -79,6 +82,52 @@ class MonitorSettings(Struct, frozen=True, kw_only=True):
         return f"MonitorSettings(notify={len(self.notify)} of them, watch={self.watch!r})"
 
 
+class KeyLimits(Struct, frozen=True, kw_only=True):
+    """`[limits.keys.NAME]`: how much one key may ask; None where it says nothing."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None  # of prompts and answers together
+    max_in_flight: int | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there is any limit."""
+        return self != KeyLimits()
+
+
+class LimitSettings(Struct, frozen=True, kw_only=True):
+    """`[limits]`: how much each key may ask, and by name what is different for some. None is no limit."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    max_in_flight: int | None = None
+    keys: dict[str, KeyLimits] = field(default_factory=dict)
+
+    def of(self, name: str | None) -> KeyLimits:
+        """What holds for a key, or for whoever asks while there are none."""
+        own = KeyLimits() if name is None else self.keys.get(name, KeyLimits())
+        return KeyLimits(
+            requests_per_minute=own.requests_per_minute or self.requests_per_minute,
+            tokens_per_minute=own.tokens_per_minute or self.tokens_per_minute,
+            max_in_flight=own.max_in_flight or self.max_in_flight,
+        )
+
+    def __bool__(self) -> bool:
+        """Whether there is any limit for anyone."""
+        return bool(self.of(None)) or any(self.keys.values())
+
+
+class TelemetrySettings(Struct, frozen=True, kw_only=True):
+    """`[telemetry]`: where spans of each request are sent, with `homeport[otel]`."""
+
+    otlp_url: str | None = None  # of a collector, OTLP over HTTP, without a trailing slash; None: nowhere
+
+
+class TaskSettings(Struct, frozen=True, kw_only=True):
+    """`[tasks]`: what is served beside the tasks that ship."""
+
+    paths: tuple[Path, ...] = ()  # Python files
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything Homeport was told. `discover`: no `[backends]` given, so look for engines on loopback."""
 
@@ -86,6 +135,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     backends: dict[str, BackendSettings] = field(default_factory=dict)
     models: dict[str, ModelSettings] = field(default_factory=dict)
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    tasks: TaskSettings = field(default_factory=TaskSettings)
     discover: bool = False
     path: Path | None = None  # the file that was read
     origins: dict[str, str] = field(default_factory=dict)  # dotted key → "flag" "environment" "file" "default"

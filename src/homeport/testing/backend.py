@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
-from homeport.testing import surfaces
+from homeport.testing import prefill, surfaces
 from homeport.testing.dialects import ERROR_STATUS, Dialect
 from homeport.testing.exchange import Connection, Exchange, HttpLoopback, Seen
 from homeport.testing.script import Answer, Behaviour, Bytes, Fault, Model, Point, Refuse
@@ -34,6 +34,7 @@ class ScriptedBackend(HttpLoopback):
     Each request that generates or embeds takes the next behaviour of `script`, then `default`: a text, a Behaviour, or a function of the
     request; its `finish` is said in OpenAI's words on every path. `pages` replaces what a path answers. `slots` requests run at once, more
     wait in order, unanswered; only they are `in_flight`. `models` are names, or Models where their context and capabilities matter.
+    A text begun in a last turn of the assistant's is gone on with, as by llama.cpp, and by vLLM where `continue_final_message` says so.
     """
 
     def __init__(
@@ -139,6 +140,11 @@ class ScriptedBackend(HttpLoopback):
         else:
             exchange.cut_into, exchange.pause_s = behaviour.cut_into, behaviour.pause_s
             fields = exchange.seen.fields or {}
+            chat = exchange.seen.path.partition("?")[0] == "/v1/chat/completions"
+            if chat and (text := prefill.begun(self.style, fields)):
+                streamed = self.dialect(exchange.seen.path).streamed(fields) and not behaviour.whole
+                repeats = self.style == "llama.cpp" and (not streamed or fields.get("echo") is True)
+                behaviour = prefill.gone_on(behaviour, text, repeats=repeats)
             telling = Telling(self, exchange, behaviour)
             if exchange.seen.path.partition("?")[0] in surfaces.COMPUTING:
                 await telling.compute(fields)

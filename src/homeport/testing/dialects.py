@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
+from homeport.testing import prefill
 from homeport.testing.script import Answer
 from homeport.testing.shapes import Json, Style, Told, encode
 from homeport.testing.telling import Event, stream, whole
@@ -84,6 +85,9 @@ class OpenAI(Dialect):
 
     def whole(self, told: Told, answer: Answer, fields: Json) -> Json:
         return whole(self.style, told, answer, max_tokens(fields))
+
+    def refusal(self, fields: Json, headers: dict[str, str]) -> tuple[int, str] | None:
+        return prefill.refusal(self.style.name, fields)
 
     def computed(self, told: Told, fields: Json) -> Json:
         return self.style.embeddings(told, texts(fields.get("input")), fields.get("encoding_format") == "base64")

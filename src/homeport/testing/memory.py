@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from homeport.errors import BackendError, BrokeMidStream, Refused, Stalled
+from homeport.rules import selection
 from homeport.vocabulary import Ask, Route, Standing
 
 SSE = b"text/event-stream"
@@ -36,6 +37,10 @@ class MemoryLease:
         if backend is not None:
             backend.give_back()
 
+    def linger(self) -> None:
+        """As `release`: it computes nothing."""
+        self.release()
+
 
 class MemoryUpstream:
     """One answer of a MemoryBackend, read by read; or the error that stands in its place."""
@@ -48,6 +53,7 @@ class MemoryUpstream:
         self.closed = False
         self.finished = False
         self.tokens = 0  # calls of progress
+        self.begun = False
         self._said = said
         self._reads = deque(said.reads)
 
@@ -87,6 +93,7 @@ class MemoryUpstream:
     def progress(self) -> None:
         """A token came."""
         self.tokens += 1
+        self.begun = True
 
     def finish(self) -> None:
         """Done with it."""
@@ -116,6 +123,7 @@ class MemoryBackend:
         self.script = deque(script)
         self.sent: list[tuple[Ask, Route]] = []
         self.upstreams: list[MemoryUpstream] = []
+        self.over: list[tuple[str, BaseException | None]] = []  # what `seen` was told
         self.in_flight = 0
         self.state = "healthy"
         self._limit = max_in_flight
@@ -124,22 +132,36 @@ class MemoryBackend:
         self._waiting: deque[asyncio.Future[MemoryLease]] = deque()
 
     @property
-    def available(self) -> bool:
-        """Not known to be down, and not full."""
-        return self.state != "down" and self.in_flight < self._limit
+    def load(self) -> float:
+        """Leases taken."""
+        return self.in_flight
+
+    def rank(self, model: str) -> int:
+        """How well it could take an ask now, by its state and its places."""
+        if self.state == "open":
+            return selection.OPEN
+        return selection.WELL if self.in_flight < self._limit else selection.FULL
+
+    def wanted(self) -> None:
+        """It has nobody to wake."""
+
+    def seen(self, model: str, error: BaseException | None, *, begun: bool) -> bool:
+        """It computes nothing."""
+        self.over.append((model, error))
+        return False
 
     def standing(self) -> Standing:
         """How it is right now."""
         return Standing(self.name, self.kind, self.location, self.state, "", 0.0, self.in_flight, self._limit, len(self._waiting), [])
 
-    def take(self) -> MemoryLease | None:
+    def take(self, model: str = "") -> MemoryLease | None:
         """A place now, or None."""
         if self.in_flight >= self._limit or self._waiting:
             return None
         self.in_flight += 1
         return MemoryLease(self)
 
-    async def wait(self) -> MemoryLease:
+    async def wait(self, model: str = "", key: str | None = None) -> MemoryLease:
         """A place as soon as one is free, first come first served. Raises Refused with outcome "full"."""
         if len(self._waiting) >= self._queue:
             raise self._full("its queue is full")

@@ -162,7 +162,7 @@ def _listed(model: Model) -> Json:
 
 def _loaded(model: Model) -> Json:
     row = {"name": model.name, "model": model.name, "size": model.size, "digest": _digest(model), "details": details()}
-    return row | {"expires_at": "2026-11-20T17:34:53.473472917Z", "size_vram": 0, "context_length": model.context}
+    return row | {"expires_at": "2026-11-20T17:34:53.473472917Z", "size_vram": model.vram, "context_length": model.context}
 
 
 def _show(models: list[Model], fields: Json | None) -> tuple[int, Json]:

@@ -106,3 +106,4 @@ class Model(Struct, frozen=True):
     capabilities: tuple[str, ...] = ("completion", "tools", "thinking", "vision", "insert", "embedding")  # Ollama's words
     template: str = "{{ .Prompt }}"  # as `/api/show` gives it; one with `{%` is a GGUF's own
     size: int = 20080229  # bytes
+    vram: int = 0  # … of which so many are on a graphics card

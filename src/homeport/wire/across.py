@@ -20,6 +20,7 @@ from homeport.wire import assemble
 from homeport.wire.crossing import Assembling, Streaming, Whole
 from homeport.wire.dialects import Heard, Spoken
 from homeport.wire.normal import Answer, Piece, Texts, gather
+from homeport.wire.prefill import prefilled
 
 _encode = msgspec.json.Encoder().encode
 EMBEDS = frozenset({EMBEDDINGS, EMBED, OLD_EMBED})
@@ -47,7 +48,8 @@ class Across:
         if isinstance(asked, Texts) and not asked.texts:
             raise Malformed("`input` is empty. Send at least one text.", param="input")
         surface, body = self._spoken.compose(asked, model=route.model, stream=stream, options=route.options)
-        return surface.value, _encode(body)
+        written = _encode(body)
+        return surface.value, written if route.begun is None else prefilled(written, route)
 
     def stream(self, ask: Ask, created: int) -> Streaming:
         return Translation(self._heard, self._spoken, ask, created)

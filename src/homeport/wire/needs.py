@@ -12,6 +12,7 @@ from homeport.wire.body import value as body_value
 
 NULL = Raw(b"null")
 PICTURES = {"openai": b'"image_url"', "responses": b'"input_image"', "anthropic": b'"image"', "ollama": b'"images"'}  # what one has in it
+GRAMMARS = frozenset(("grammar", "json_schema", "structured_outputs", "guided_json", "guided_regex", "guided_grammar", "guided_choice"))
 _EMBEDS = (EMBEDDINGS, EMBED, OLD_EMBED)
 
 
@@ -26,6 +27,11 @@ def of(ask: Ask, among: Collection[str]) -> list[str]:
     if ask.surface in _EMBEDS:
         return ["embedding"] if "embedding" in among else []
     return [name for name, asks in _ASKS.items() if name in among and asks(ask)]
+
+
+def constrained(ask: Ask) -> bool:
+    """Whether it asks for an answer by a schema, a grammar or a regular expression: engines have died of such."""
+    return not GRAMMARS.isdisjoint(ask.fields) or _format(ask)
 
 
 def _tools(ask: Ask) -> bool:

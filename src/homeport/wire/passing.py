@@ -27,6 +27,7 @@ from homeport.wire.ollama import stream as ollama_stream
 from homeport.wire.openai import reply as openai_reply
 from homeport.wire.openai import request as openai_request
 from homeport.wire.openai import stream as openai_stream
+from homeport.wire.prefill import prefilled
 
 
 class Passing:
@@ -54,7 +55,8 @@ class OpenAI(Passing):
 
     def request(self, ask: Ask, route: Route, *, stream: bool) -> tuple[str, bytes]:
         surface = ask.surface
-        return surface.value, openai_request.write(ask.fields, model=route.model, stream=stream, options=route.options, surface=surface)
+        body = openai_request.write(ask.fields, model=route.model, stream=stream, options=route.options, surface=surface)
+        return surface.value, body if route.begun is None else prefilled(body, route)
 
     def stream(self, ask: Ask, created: int) -> Streaming:
         return openai_stream.Stream(ask.model, wants_usage=ask.wants_usage, several=openai_request.several(ask.fields, ask.surface))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from homeport.errors import BrokeMidStream
 
 MAX_EVENT = 16 * 1024 * 1024  # bytes of one unfinished event we are ready to hold
+_SOUND = re.compile(rb"(?:(?:data|event|id|retry)?(?::[^\n]*)?\n)+")  # nothing but fields there are, comments and empty lines
 
 
 class EventCutter:
@@ -40,8 +43,14 @@ class EventCutter:
 
 
 def payload(event: bytes) -> bytes | None:
-    """The joined `data` lines of one event; None for a comment or an event without data."""
+    """The joined `data` lines of one event; None for a comment or an event without data.
+
+    Raises BrokeMidStream where a line is neither a field of such an event nor a comment. A reader may pass over those; but no engine
+    writes any, so there a line was damaged, and what it said would be missing from the answer.
+    """
     if event.startswith(b"data: ") and event.find(b"\n") >= len(event) - 2:
         return event[6:].rstrip(b"\n")
+    if _SOUND.fullmatch(event) is None:
+        raise BrokeMidStream("a line of the stream is damaged")
     lines = [line[5:].removeprefix(b" ") for line in event.splitlines() if line.startswith(b"data:")]
     return b"\n".join(lines) if lines else None

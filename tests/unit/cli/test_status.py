@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -40,29 +41,57 @@ def test_the_screen(homeport: Homeport, gateway: FakeGateway) -> None:
         "All is well.",
         "up for 3 h 20 min, 1,200 requests (1,199 ok, 1 failed)",
         "",
-        "BACKEND  STATE    BUSY  WAITING  FIRST TOKEN  SPEED     MODELS",
-        "home     healthy  1/4   2        120 ms       31 tok/s  qwen3.5:latest, coder",
+        "BACKEND  STATE    BUSY  WAITING  FIRST TOKEN  SPEED     90 DAYS  MODELS",
+        "home     healthy  1/4   2        120 ms       31 tok/s  -        qwen3.5:latest, coder",
     ]
 
 
 def test_a_backend_that_is_down_says_why(homeport: Homeport, gateway: FakeGateway) -> None:
-    down = {**BACKEND, "name": "vm", "state": "down", "reason": "connection refused\x1b[2J", "since": time.time() - 300, "models": []}
+    down = {**BACKEND, "name": "vm", "state": "open", "reason": "connection refused\x1b[2J", "since": time.time() - 300, "models": []}
+    down["retry_at"] = time.time() + 30
     gateway.says(WELL | {"verdict": "1 of 2 backends is down", "backends": [*WELL["backends"], down]})
     out = homeport("status").out
-    assert "vm       down     1/4   2        -            -         -" in out
-    assert "vm is down for 5 min: connection refused" in out
+    assert "vm       not answering  1/4   2        -            -         -        -" in out
+    assert re.search(r"^vm is not answering for 5 min: connection refused.*; next try in (30|29) s$", out, re.MULTILINE)
     assert "\x1b" not in out, "what a backend said cannot command a terminal"
+
+
+FIGURES = {"count": 1200, "p5": 101.0, "p50": 420.0, "p95": 1250.0, "p99": 2600.0}
+
+
+def test_how_fast_each_name_was_answered(homeport: Homeport, gateway: FakeGateway) -> None:
+    speeds = [
+        {"model": "assistant\x1b[2J", "first_token_ms": FIGURES, "tok_per_s": {"count": 7, "p5": 3.0, "p50": 41.4, "p95": 52.0, "p99": 1500.0}},
+        {"model": "embedder", "first_token_ms": {"count": 1, "p50": 9.0}, "tok_per_s": None},
+        *({"model": f"other-{number}"} for number in range(12)),
+    ]
+    days = [{"day": "2026-11-20", "good": 3, "bad": 1, "neither": 9}, {"day": "2026-11-21", "good": 4, "bad": 0, "neither": 0}]
+    gateway.says(WELL | {"distributions": speeds, "heartbeats": {"home": days}})
+    lines = homeport("status").out.splitlines()
+    assert "31 tok/s  87.5 %   qwen3.5:latest, coder" in lines[5]
+    head = next(place for place, line in enumerate(lines) if line.startswith("LAST 7 DAYS"))
+    assert lines[head] == "LAST 7 DAYS    ANSWERS  FIRST TOKEN p50/p95/p99  TOKENS/S p50/p95/p99"
+    assert lines[head + 1] == "assistant [2J  1200     420 ms / 1.2 s / 2.6 s   41 / 52 / 1,500"
+    assert lines[head + 2] == "embedder       1        9 ms / - / -             -"
+    assert lines[-1] == "and 2 more (--json has them)"
+
+
+@pytest.mark.parametrize("odd", [[], "x", {"home": "x"}, {"home": [3, {"good": "x"}]}, None])
+def test_days_that_say_nothing(homeport: Homeport, gateway: FakeGateway, odd: Any) -> None:
+    gateway.says(WELL | {"heartbeats": odd, "distributions": ["x"]})
+    assert "31 tok/s  -        qwen3.5" in homeport("status").out
 
 
 def test_the_last_incident(homeport: Homeport, gateway: FakeGateway) -> None:
     over = {"id": "evt-1", "kind": "down", "backend": "home", "since": 1.0, "until": time.time() - 1, "reason": "connection refused", "downtime_s": 43_200.0}
     lasting = {**over, "backend": "vm", "since": time.time() - 60, "until": None, "downtime_s": None, "traffic": "to home (default)\x1b[2J"}
     gateway.says(WELL | {"incidents": [{**over, "traffic": "vm answered 12"}, lasting]})
-    line = homeport("status").out.splitlines()[-1]
+    line, before = homeport("status").out.splitlines()[-2:]
+    assert before.startswith("Before that: vm is down since ")
     assert line.startswith("Last incident: home was down for 12 h 0 min until ")
     assert line.endswith(" (connection refused); vm answered 12")
     gateway.says(WELL | {"incidents": [lasting, over]})
-    line = homeport("status").out.splitlines()[-1]
+    line = homeport("status").out.splitlines()[-2]
     assert line.startswith("Last incident: vm is down since ")
     assert line.endswith(" (connection refused); to home (default) [2J")
 

@@ -33,10 +33,10 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], None]:
     """Puts a gateway in the place of the real one."""
 
     def use(run: Run) -> None:
-        fake: Any = ModuleType("homeport.app")
-        fake.run = lambda settings, *, ready: run(settings, ready)
-        monkeypatch.setitem(sys.modules, "homeport.app", fake)
-        monkeypatch.setattr("homeport.app", fake, raising=False)
+        fake: Any = ModuleType("homeport.foreground")
+        fake.run = lambda settings, *, ready, reread: run(settings, ready)
+        monkeypatch.setitem(sys.modules, "homeport.foreground", fake)
+        monkeypatch.setattr("homeport.foreground", fake, raising=False)
 
     return use
 
@@ -90,11 +90,11 @@ def test_with_a_key_the_curl_line_sends_one(homeport: Homeport, app: Callable[[R
 def test_the_model_of_the_curl_line_is_one_that_is_served(homeport: Homeport, app: Callable[[Run], None], tmp_path: Path) -> None:
     app(starts("http://127.0.0.1:8461"))
     path = tmp_path / "homeport.toml"
-    text = '[backends.home]\nkind = "openai"\nurl = "http://127.0.0.1:1"\nwake = "aa:bb"\n[models.{}]\nroutes = [{{ backend = "home" }}]\n'
+    text = '[backends.home]\nkind = "openai"\nurl = "http://192.0.2.1"\nlocation = "local"\nwake = "00-11-22-33-44-55"\n[models.{}]\nroutes = [{{ backend = "home" }}]\n'
     path.write_text(text.format("assistant"))
     out = homeport("up").out
     assert '"model":"assistant"' in out
-    assert out.startswith("Note: wake of [backends.home] is not used by this version yet (homeport.toml:4).\n")
+    assert out.startswith("Note: wake of [backends.home] does not reach a public address: its packet stays on this machine's network (homeport.toml:5).\n")
     path.write_text(text.format("assistant") + "[models.default]\nroutes = [{ backend = 'home' }]\n")
     assert '"model":"default"' in homeport("up").out
 

@@ -1,4 +1,4 @@
-"""The list of models, paged as Anthropic's clients page it."""
+"""The list of models, paged as Anthropic's clients page it; and the verdict: how things stand, in one sentence for people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from homeport.errors import Malformed
 from homeport.front import pages
 from homeport.front.pages import Name, Place
-from homeport.vocabulary import Card, Weights
+from homeport.vocabulary import Card, Standing, Weights
+from tests.unit.front.status.samples import Sample, standing
 from tests.unit.front.test_ollama_pages import Fake
 
 FIVE = Fake(*(Name(name, [Place("home", name)], "local") for name in "abcde"))
@@ -61,3 +62,47 @@ def test_a_name_is_found_with_its_tag_and_without() -> None:
     overview = Fake(Name("qwen:latest", [], "local"), Name("assistant", [], "local"))
     found = [pages.named(overview, name) for name in ("qwen", "qwen:latest", "assistant:latest", "nobody")]
     assert [name and name.name for name in found] == ["qwen:latest", "qwen:latest", "assistant", None]
+
+
+HOME, VM, PILOT = standing("home"), standing("vm"), standing("pilot")
+GONE = standing("home", "open", "connection refused")
+LOADS, DRAINED = standing("vm", "loading", "loading weights"), standing("vm", "drained")
+FAILS = standing("home", "degraded", "HTTP 500.")
+
+
+@pytest.mark.parametrize(
+    ("standings", "said"),
+    [
+        ([], "No backend is configured."),
+        ([HOME, VM], "All is well."),
+        ([GONE, VM, PILOT], "home does not answer (connection refused); the others answer."),
+        ([GONE, VM], "home does not answer (connection refused); the other answers."),
+        ([GONE], "Nothing can answer: home does not answer (connection refused)."),
+        ([GONE, LOADS], "Nothing can answer: home does not answer (connection refused); vm is still loading."),
+        ([GONE, DRAINED], "Nothing can answer: home does not answer (connection refused); vm is drained and takes no new requests."),
+        ([HOME, LOADS], "vm is still loading."),
+        ([LOADS, standing("pilot", "loading")], "vm, pilot are still loading."),
+        ([FAILS], "home answers, but not well (HTTP 500)."),
+        ([FAILS, VM], "home answers, but not well (HTTP 500)."),
+        ([FAILS, DRAINED, PILOT], "home answers, but not well (HTTP 500); vm is drained and takes no new requests; the other answers."),
+        ([standing("home", "open")], "Nothing can answer: home does not answer."),
+        ([standing("home", "on fire", "x"), VM], "home does not answer (x); the other answers."),
+        (
+            [standing(name, "open", "x") for name in "abcde"] + [VM, PILOT],
+            "a does not answer (x); b does not answer (x); c does not answer (x); 2 more are not well; the others answer.",
+        ),
+        ([standing(name, "loading") for name in "abcd"], "a, b, c and 1 more are still loading."),
+    ],
+)
+def test_the_verdict(standings: list[Standing], said: str) -> None:
+    assert pages.verdict(standings, None) == said
+
+
+def test_what_the_owner_must_see_to_comes_first() -> None:
+    assert pages.verdict([GONE], "no space left") == "Receipts cannot be written: no space left."
+
+
+@pytest.mark.parametrize(("standings", "status"), [([HOME], 200), ([GONE, FAILS], 200), ([GONE], 503), ([LOADS], 503), ([DRAINED], 503), ([], 503)])
+def test_ready_once_one_can_be_asked(standings: list[Standing], status: int) -> None:
+    found, body = pages.ready(Sample(*standings))
+    assert (found, json.loads(body)["ready"]) == (status, status == 200)

@@ -314,20 +314,31 @@ def test_a_file_that_is_not_there(folder: Path) -> None:
 
 def test_what_this_version_does_not_serve_is_noticed(folder: Path) -> None:
     text = HOME + (
-        'wake = "aa:bb:cc:dd:ee:ff"\n'
-        '[models.x]\nroutes = [{ backend = "home" }]\non_break = "continue"\n'
+        '[models.x]\nroutes = [{ backend = "home" }]\n'
         '[tasks]\npaths = ["tasks.py"]\n[tunnel]\nto = "t@vps"\nport = 22\nhost_key = "k"\nidentity = "i"\nremote = "r"\nlocal = "l"\n'
         '[fleet]\nurl = "redis://x"\nlease_ttl_s = 10\n'
     )
     settings = read(text, folder)
     assert settings.notices == (
-        "wake of [backends.home] is not used by this version yet (homeport.toml:4)",
-        'on_break = "continue" of [models.x] is not used by this version yet: a cut answer ends with an error (homeport.toml:7)',
-        "[tasks] is not used by this version yet (homeport.toml:8)",
-        "[tunnel] is not used by this version yet (homeport.toml:10)",
-        "[fleet] is not used by this version yet (homeport.toml:17)",
+        "[tasks] is not used by this version yet (homeport.toml:6)",
+        "[tunnel] is not used by this version yet (homeport.toml:8)",
+        "[fleet] is not used by this version yet (homeport.toml:15)",
     )
-    assert settings.models["x"].on_break == "error"
+
+
+def test_what_follows_a_cut_stream_is_said_for_each_model(folder: Path) -> None:
+    settings = read(HOME + '[models.x]\nroutes = [{ backend = "home" }]\n[models.y]\nroutes = [{ backend = "home" }]\non_break = "continue"\n', folder)
+    assert (settings.models["x"].on_break, settings.models["y"].on_break) == ("error", "continue")
+    assert settings.notices == ()
+
+
+def test_continue_where_no_engine_can_is_noticed(folder: Path) -> None:
+    text = HOME.replace('"openai"', '"ollama"') + '[models.x]\nroutes = [{ backend = "home" }]\non_break = "continue"\n'
+    assert read(text, folder).notices == (
+        'on_break = "continue" of [models.x] changes nothing: only llama.cpp and vLLM go on with a begun answer, '
+        "reached with kind openai, engine or pilot (homeport.toml:6)",
+    )
+    assert read(text.replace('"home" }]', '"home" }, { backend = "pilot" }]'), folder).notices == ()
 
 
 def test_what_the_owner_may_not_know_is_noticed(folder: Path) -> None:

@@ -1,11 +1,14 @@
-"""The manual clock stands still until it is moved."""
+"""The manual clock stands still until it is moved; its loop moves it."""
 
 from __future__ import annotations
+
+import asyncio
+import time
 
 import pytest
 
 from homeport.ports import Clock
-from homeport.testing.clock import ManualClock
+from homeport.testing.clock import ManualClock, ManualLoop
 
 
 def test_moves_only_by_hand() -> None:
@@ -22,3 +25,33 @@ def test_moves_only_by_hand() -> None:
 def test_does_not_go_back() -> None:
     with pytest.raises(ValueError, match="back"):
         ManualClock().advance(-1)
+
+
+def test_on_its_loop_waiting_takes_no_time() -> None:
+    clock, seen = ManualClock(), list[tuple[str, float]]()
+
+    async def wait(name: str, seconds: float) -> None:
+        for _ in range(3):
+            await asyncio.sleep(seconds)
+            seen.append((name, round(clock.monotonic() - 1000.0, 6)))
+
+    async def go() -> None:
+        await asyncio.gather(wait("day", 86400.0), wait("hour", 3600.0))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.Event().wait(), 10.0)
+
+    begun = time.perf_counter()
+    with asyncio.Runner(loop_factory=lambda: ManualLoop(clock)) as runner:
+        runner.run(go())
+    assert time.perf_counter() - begun < 5.0
+    assert seen == [("hour", 3600.0), ("hour", 7200.0), ("hour", 10800.0), ("day", 86400.0), ("day", 172800.0), ("day", 259200.0)]
+    assert clock.monotonic() == pytest.approx(1000.0 + 259210.0)
+    assert clock.time() == pytest.approx(ManualClock().time() + 259210.0)
+
+
+def test_a_wait_for_nothing_is_said() -> None:
+    with asyncio.Runner(loop_factory=lambda: ManualLoop(ManualClock())) as runner:
+        with pytest.raises(RuntimeError, match="no timer is set"):
+            runner.get_loop().run_until_complete(asyncio.Event().wait())
+        for task in asyncio.all_tasks(runner.get_loop()):
+            task.cancel()

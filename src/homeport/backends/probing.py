@@ -1,0 +1,153 @@
+"""What a backend is asked for free, beside its asks: whether it answers, what it serves, what it still computes; and to load its model."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from collections.abc import Callable
+
+from homeport.backends import warmth, working
+from homeport.backends.cards import Cards
+from homeport.backends.health import Health
+from homeport.backends.leases import Leases
+from homeport.backends.line import Line
+from homeport.backends.pool import Endpoint
+from homeport.errors import BackendError, Stalled, Unreachable
+from homeport.ports import Clock
+from homeport.runner import drive
+from homeport.settings import BackendSettings
+from homeport.vocabulary import Finding
+from homeport.wire.dialects import SPOKEN
+
+LOADING = "HTTP 503"  # what llama.cpp's server says while it loads
+LOAD_S = 600.0  # for loading a model
+ZOMBIE_S = 10.0  # so long an answer that nobody waits for may go on in an engine that does not tell what it does
+OWN = ("engine", "pilot")
+
+
+class Probing:
+    """Probes of one backend. `changed` is called when it begins to load or has loaded.
+
+    With `discovered` nobody named the backend: it lists models only while it answers. `down_after` is how many probes in a row must go
+    unanswered; that nothing can be connected to counts at once.
+    """
+
+    def __init__(
+        self, settings: BackendSettings, endpoint: Endpoint, line: Line, health: Health, leases: Leases, cards: Cards, changed: Callable[[], None], clock: Clock
+    ) -> None:
+        self.models: list[str] = []
+        self.discovered = False
+        self.down_after = 2
+        self.cold_start_s: float | None = None  # how long it took to load when it did last
+        self._settings = settings
+        self._endpoint = endpoint
+        self._line = line
+        self._health = health
+        self._leases = leases
+        self._cards = cards
+        self._changed = changed
+        self._clock = clock
+        self._spoken = SPOKEN[settings.kind if settings.kind in SPOKEN else "openai"]
+        self._unanswered = 0  # probes in a row
+        self._warming = False
+        self._loads_since: float | None = None  # it said that it loads; monotonic
+        self._listing = b""  # what it listed last
+
+    @property
+    def loading(self) -> bool:
+        """Whether it loads its model, as far as is known."""
+        return self._warming or (self._loads_since is not None and not self._health.whole.open)
+
+    async def probe(self) -> Finding:
+        """Ask which models it serves, and note whether it answers at all. What was found is for the monitor."""
+        if self._endpoint.state != "healthy":
+            return Finding(False if self._endpoint.state == "down" else None, self._endpoint.reason)
+        expected = bool(self.models) or not self.discovered
+        try:
+            if self._settings.kind not in OWN:
+                await drive(self._list())
+        except Unreachable as error:
+            self._unanswered += 1
+            if self.discovered and self._unanswered >= self.down_after:
+                self.models = []
+            self._absent(str(error))
+            return Finding(False if expected else None, str(error))
+        except BackendError as error:  # it is there, and may be busy: a late probe is not *down* while it works for us, nor is one that loads
+            loads = str(error) == LOADING
+            if loads:
+                self._loads(True)
+            excused = loads or (isinstance(error, Stalled) and self._works)
+            self._unanswered += 0 if excused else 1
+            if self._unanswered >= self.down_after:
+                self._absent(str(error))
+            return Finding(None if excused or not expected else False, str(error))
+        self._unanswered = 0
+        self._loads(False)
+        self._health.found(good=True)
+        state, reason = self._health.state(len(self.models))
+        return Finding(False, reason) if state == "open" else Finding(True)  # open: its asks fail all the same
+
+    async def learn(self) -> None:
+        """Ask what its models can do and how long a prompt may be. What cannot be had stays as it was."""
+        if self._endpoint.state == "healthy" and not self._health.whole.open:
+            with contextlib.suppress(BackendError):
+                await drive(self._learn())
+
+    async def settle(self) -> None:
+        """Look whether it still computes what nobody waits for; what it does not, gives its place back."""
+        leases = self._leases
+        try:
+            running = await drive(working.running(self._cards.engine, self._line.page))
+        except BackendError:  # it does not answer: it may compute
+            return
+        if running is not None:
+            leases.bury(leases.zombies - max(0, running - (leases.mine - leases.zombies)))
+        elif not self._health.whole.open:
+            over = time.monotonic() - ZOMBIE_S
+            leases.bury(sum(since < over for since in leases.lingering))
+
+    async def warm(self, model: str, keep_alive: object = None) -> None:
+        """Where `keep_warm` is set: have it load this model before it takes asks again, and note how long that took."""
+        if not self._settings.keep_warm or self._endpoint.state != "healthy" or self._health.whole.open:
+            return
+        with contextlib.suppress(BackendError):
+            if await drive(warmth.loaded(model, self._line.page)):
+                return
+            begun = self._clock.monotonic()
+            self._warming = True
+            self._changed()
+            try:
+                if await drive(warmth.load(model, keep_alive, functools.partial(self._line.page, timeout_s=LOAD_S))):
+                    self.cold_start_s = round(self._clock.monotonic() - begun, 3)
+            finally:
+                self._warming = False
+                self._changed()
+
+    def _loads(self, loads: bool) -> None:
+        since = self._loads_since
+        if loads and since is None:
+            self._loads_since = self._clock.monotonic()
+            self._changed()
+        elif not loads and since is not None:
+            self.cold_start_s, self._loads_since = round(self._clock.monotonic() - since, 3), None
+            self._changed()
+
+    def _absent(self, reason: str) -> None:
+        self._loads_since = None
+        self._health.found(good=False, reason=reason)
+
+    @property
+    def _works(self) -> bool:
+        """Whether it works for us: an answer is awaited, and a token came lately."""
+        return self._leases.mine > self._leases.zombies and self._line.quiet_s < self._settings.idle_timeout_s
+
+    async def _list(self) -> None:
+        listing = await self._line.page(self._spoken.models_path)
+        if listed := self._spoken.models(listing):
+            self.models, self._listing = listed, listing
+
+    async def _learn(self) -> None:
+        if self._settings.kind in OWN:  # whose models are known without asking
+            self._listing = await self._line.page(self._spoken.models_path)
+        await self._cards.learn(self._listing, self._line.page)

@@ -1,0 +1,1 @@
+"""What the worker processes of one gateway share: places at backends, what they tell each other, who does what is done once."""

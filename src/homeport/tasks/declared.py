@@ -1,0 +1,231 @@
+"""A task: a typed Python function whose body a model is."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
+
+import msgspec
+
+from homeport.errors import Malformed, TaskFailed
+from homeport.ports import Asker
+from homeport.tasks import prompting
+from homeport.tasks.plan import Call, Outcome, Plan, Ready
+from homeport.tasks.running import Shown, Terms, run
+from homeport.tasks.shapes import Shape
+
+if TYPE_CHECKING:
+    from homeport.client import AsyncClient, Client
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Check = Callable[[Any], Any]
+MAX_TOKENS = 1024  # of an answer, unless the options say otherwise: an engine may go on for ever
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What `@task(…)` was given."""
+
+    model: str = "default"
+    escalate: Sequence[str] = ()
+    checks: Sequence[Check] = ()
+    private: bool = False
+    offline: Callable[..., Any] | None = None
+    body: dict[str, Any] = {}
+
+
+class Task(Generic[P, R]):
+    """What `@task` makes of a function: call it, await `.aio(…)`, or let it ask a certain gateway with `.over(client)`.
+
+    `name` and `description` are the function's; `input` and `output` are JSON Schema. Calls raise TaskFailed where no answer holds, and what
+    the gateway says of the request itself (`homeport.errors`).
+    """
+
+    def __init__(self, function: Callable[P, R], told: Told, plan: Callable[..., Call] | None = None, names: Mapping[str, Any] | None = None) -> None:
+        self.name = function.__name__
+        self.told = told
+        self.instructions = inspect.cleandoc(function.__doc__ or "")
+        self.description = self.instructions.partition("\n")[0]
+        self._function = function
+        self._plan = plan
+        self._client: Client | AsyncClient | None = None
+        self.__doc__, self.__name__, self.__module__, self.__wrapped__ = function.__doc__, function.__name__, function.__module__, function
+        self._signature = inspect.signature(function)
+        hints = typing.get_type_hints(function, localns=dict(names or {}), include_extras=True)
+        if not self.instructions:
+            raise TypeError(f"the task {self.name} has no docstring, which is its prompt")
+        if "return" not in hints:
+            raise TypeError(f"the task {self.name} has no result type; write -> str, or what it is")
+        self.shape = Shape(hints["return"])
+        self._arguments = _arguments(self.name, self._signature, hints)
+
+    def __repr__(self) -> str:
+        return f"<task {self.name}>"
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The result, by the gateway at $HOMEPORT_URL or 127.0.0.1:8461."""
+        from homeport.tasks.over_http import OverHttpNow, finished
+
+        arguments = self._bound(args, kwargs)
+        return cast(R, finished(self.run(arguments, OverHttpNow(self._now()))).output)
+
+    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The same, to be awaited."""
+        from homeport.client import AsyncClient
+        from homeport.tasks.over_http import OverHttp
+
+        arguments = self._bound(args, kwargs)
+        if isinstance(self._client, AsyncClient):
+            return cast(R, (await self.run(arguments, OverHttp(self._client))).output)
+        async with AsyncClient(urls=self._client.urls if self._client is not None else None) as client:
+            return cast(R, (await self.run(arguments, OverHttp(client))).output)
+
+    def over(self, client: Client | AsyncClient) -> Task[P, R]:
+        """The same task, asking by this client: a Client for calls, an AsyncClient for `.aio`."""
+        other = copy.copy(self)
+        other._client = client
+        return other
+
+    @property
+    def input(self) -> dict[str, Any]:
+        """The arguments as JSON Schema."""
+        found = msgspec.json.schema(self._arguments)
+        name = str(found["$ref"]).removeprefix("#/$defs/")
+        return {key: value for key, value in found["$defs"][name].items() if key != "title"} | (
+            {"$defs": rest} if (rest := {key: value for key, value in found["$defs"].items() if key != name}) else {}
+        )
+
+    @property
+    def output(self) -> dict[str, Any]:
+        """The result as JSON Schema."""
+        return self.shape.schema
+
+    def read(self, given: Any) -> dict[str, Any]:
+        """Arguments that came as JSON. Raises Malformed, naming what is wrong."""
+        try:
+            made = msgspec.convert(given, self._arguments)
+        except msgspec.ValidationError as error:
+            raise Malformed(
+                f"The input of the task {self.name} is not what it takes: {error}. It takes {', '.join(self._signature.parameters)}.", param="input"
+            ) from None
+        return {name: getattr(made, name) for name in self._signature.parameters}
+
+    async def run(self, arguments: Mapping[str, Any], asker: Asker, *, show: Shown | None = None, offline: bool = True) -> Outcome:
+        """The outcome of one call by an asker. `show` is given partial values; without `offline` its own function is not asked. Raises TaskFailed."""
+        call = self._call(arguments)
+        if isinstance(call, Ready):
+            return Outcome(output=call.output, checks=["rule"])
+        terms = Terms(name=self.name, models=[self.told.model, *self.told.escalate], private=self.told.private)
+        try:
+            return await run(call, terms, asker, show)
+        except TaskFailed as error:
+            if self.told.offline is None or not offline:
+                raise
+            return Outcome(output=self.told.offline(**arguments), attempts=[dict(attempt) for attempt in error.attempts], offline=True)
+
+    def _call(self, arguments: Mapping[str, Any]) -> Call:
+        if self._plan is not None:
+            return self._plan(self, **arguments)
+        known = self._function(**arguments)  # type: ignore[call-arg]  # its body is the rule that comes before the model
+        if known is not None:
+            return Ready(known)
+        return self.asked(prompting.prompt(self.instructions, self.shape, arguments), sources=prompting.sources(arguments.values()))
+
+    def asked(self, message: str, *, shape: Shape | None = None, **more: Any) -> Plan:
+        """A Plan that says one message in a chat; `more` as in Plan."""
+        body = {"messages": [{"role": "user", "content": message}], "temperature": 0, "max_tokens": MAX_TOKENS, **self.told.body}
+        return Plan(body=body, shape=shape or self.shape, checks=self.told.checks, **more)
+
+    def _bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return bound.arguments
+
+    def _now(self) -> Client:
+        from homeport.client import Client
+        from homeport.tasks.clients import standing
+
+        if self._client is not None and not isinstance(self._client, Client):
+            raise TypeError(f"the task {self.name} asks by an AsyncClient: await its .aio()")
+        return self._client or standing()
+
+
+@overload
+def task(function: Callable[P, R], /) -> Task[P, R]: ...
+@overload
+def task(
+    *,
+    model: str = ...,
+    checks: Sequence[Check] = ...,
+    escalate: Sequence[str] = ...,
+    private: bool = ...,
+    offline: Callable[..., Any] | None = ...,
+    seed: int | None = ...,
+    temperature: float | None = ...,
+    options: Mapping[str, Any] | None = ...,
+) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+def task(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    model: str = "default",
+    checks: Sequence[Check] = (),
+    escalate: Sequence[str] = (),
+    private: bool = False,
+    offline: Callable[..., Any] | None = None,
+    seed: int | None = None,
+    temperature: float | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Any:
+    """A typed function as a Task: its docstring is the prompt, its signature the types of input and result, a model its body.
+
+    Args:
+        model: the name that is asked.
+        checks: functions of the result; one that returns False, or a text saying what is wrong, refuses it.
+        escalate: names asked in order where no answer of the ones before holds.
+        private: never leaves backends with location = "local".
+        offline: a function of the same arguments, for when no model gives an answer that holds.
+        seed, temperature, options: fields of the request; `options` wins.
+
+    What the function itself returns, unless it is None, is the result without a model. Raises TypeError for types that JSON cannot hold.
+    """
+    said = {"seed": seed, "temperature": temperature}
+    body = {**{name: value for name, value in said.items() if value is not None}, **(options or {})}
+    told = Told(model=model, checks=tuple(checks), escalate=tuple(escalate), private=private, offline=offline, body=body)
+    names = sys._getframe(1).f_locals  # types that are defined beside the function
+
+    def made(function: Callable[..., Any]) -> Task[Any, Any]:
+        return Task(function, told, None, names)
+
+    return made if function is None else made(function)
+
+
+def planned(plan: Callable[..., Call], function: Callable[P, R], *, temperature: float | None = None, offline: Callable[..., Any] | None = None) -> Task[P, R]:
+    """A task whose calls are planned in code: `plan(task, **arguments)`."""
+    body = {} if temperature is None else {"temperature": temperature}
+    return Task(function, Told(offline=offline, body=body), plan)
+
+
+def _arguments(name: str, signature: inspect.Signature, hints: Mapping[str, Any]) -> type[msgspec.Struct]:
+    """The arguments as a Struct. Raises TypeError."""
+    fields: list[Any] = []
+    for parameter in signature.parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            raise TypeError(f"the task {name} takes {parameter}; its arguments are named one by one")
+        if parameter.name not in hints:
+            raise TypeError(f"the task {name} has no type for {parameter.name}; write {parameter.name}: str, or what it is")
+        kind = hints[parameter.name]
+        if parameter.default is parameter.empty:
+            fields.append((parameter.name, kind))
+        else:
+            fields.append((parameter.name, kind, msgspec.field(default_factory=functools.partial(_itself, parameter.default))))
+    return msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
+
+
+def _itself(value: Any) -> Any:
+    return value

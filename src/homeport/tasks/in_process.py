@@ -1,0 +1,109 @@
+"""The gateway that a task lives in, asked without a socket (port Asker)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from homeport.client import failure
+from homeport.client.events import Reader
+from homeport.errors import ClientLeft, HomeportError
+from homeport.ports import Out
+from homeport.runner import Runner
+from homeport.tasks import replies
+from homeport.vocabulary import Caller, Errand, Request, Said, Surface
+
+Serve = Callable[[Request, Out], Coroutine[Any, Any, None]]
+After = Callable[[Callable[[bytes], object], bytes], None]
+
+
+class InProcess:
+    """Asks on behalf of one caller, whose key the receipts name. `after` holds an answer back until its receipt is on record."""
+
+    def __init__(self, serve: Serve, after: After, places: Callable[[str], Sequence[tuple[str | None, str]]], caller: Caller, app: bytes = b"") -> None:
+        self._serve = serve
+        self._after = after
+        self._places = places
+        self._caller = caller
+        self._app = app
+
+    async def ask(self, path: str, body: Mapping[str, Any], errand: Errand, hear: Callable[[str], None] | None = None) -> Said:
+        heads = {name.encode(): value.encode("ascii", "replace") for name, value in replies.headers(errand).items()}
+        heads[b"user-agent"] = self._app or b"homeport-task"
+        asked = body if hear is None else {**body, "stream": True, **replies.STREAMED}
+        request = Request("openai", Surface(path), heads, msgspec.json.encode(asked), time.perf_counter(), self._caller)
+        out = _Kept(self._after, hear)
+        runner = Runner(self._serve(request, out), out.over)
+        runner.resume()
+        try:
+            return await out.said
+        finally:
+            if not runner.finished:  # whoever called the task has left
+                runner.leave(ClientLeft("the caller hung up"))
+
+    async def places(self, model: str) -> Sequence[tuple[str | None, str]]:
+        return self._places(model)
+
+
+class _Kept:
+    """The caller's side of one ask (port Out): what is written is read here."""
+
+    def __init__(self, after: After, hear: Callable[[str], None] | None) -> None:
+        self.caller: Caller | None = None
+        self.begun = False
+        self.paused = False
+        self.said: asyncio.Future[Said] = asyncio.get_running_loop().create_future()
+        self._after = after
+        self._reader = Reader("text/event-stream")
+        self._gathered = replies.Gathered(hear or (lambda _: None))
+        self._heads: dict[str, str] = {}
+
+    def whole(self, status: int, head: bytes, body: bytes) -> None:
+        heads = _headers(head)
+        if status != 200:
+            self._after(lambda _: self._fail(failure.told(status, body, heads, "this gateway")), b"")
+            return
+        self._after(lambda _: self._done(replies.whole(msgspec.json.decode(body), heads)), b"")
+
+    def begin(self, status: int, head: bytes) -> None:
+        self.begun = True
+        self._heads = _headers(head)
+
+    def write(self, data: bytes) -> None:
+        try:
+            for event in self._reader.feed(data):
+                self._gathered.take(event)
+        except HomeportError as error:
+            self._fail(error)
+
+    def end(self, data: bytes = b"") -> None:
+        self.write(data)
+        self._after(lambda _: self._done(self._gathered.said(self._heads)), b"")
+
+    def abort(self, data: bytes = b"") -> None:
+        self.write(data)
+        self._fail(failure.Cut("the answer broke off; it is not complete"))
+
+    async def drained(self) -> None:
+        """It is never paused."""
+
+    def over(self, error: BaseException | None) -> None:
+        """The journey is over; what it sent last may still wait for its receipt."""
+        self._after(lambda _: self._fail(error if isinstance(error, HomeportError) else ClientLeft("the answer was given up")), b"")
+
+    def _done(self, said: Said) -> None:
+        if not self.said.done():
+            self.said.set_result(said)
+
+    def _fail(self, error: HomeportError) -> None:
+        if not self.said.done():
+            self.said.set_exception(error)
+
+
+def _headers(head: bytes) -> dict[str, str]:
+    lines = (line.partition(": ") for line in head.decode("latin-1").split("\r\n") if line)
+    return {name.lower(): value for name, _, value in lines}

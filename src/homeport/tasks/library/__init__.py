@@ -1,0 +1,13 @@
+"""The tasks that ship: classify, extract, scatter, draft, ask, complete, embed; all of them work on the bundled model."""
+
+from typing import Any
+
+from homeport.tasks.declared import Task
+from homeport.tasks.library.direct import complete, embed
+from homeport.tasks.library.drafting import draft
+from homeport.tasks.library.reading import ask, classify, extract
+from homeport.tasks.library.scattering import scatter
+
+TASKS: dict[str, Task[Any, Any]] = {task.name: task for task in (classify, extract, scatter, draft, ask, complete, embed)}
+
+__all__ = ["TASKS", "ask", "classify", "complete", "draft", "embed", "extract", "scatter"]

@@ -1,0 +1,47 @@
+"""The prompts of the tasks that ship, word by word those that the bundled model is trained on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+LABELS = ("question", "request", "complaint", "other")
+FIELDS = ("name", "email", "amount", "date", "invoice")
+BANDS = ("PERSONA", "CONTEXT", "DATA", "CONSTRAINTS", "FORMAT", "TASK")
+PLACEHOLDERS = ("{clientName}", "{dueDate}", "{amount}", "{daysOverdue}")
+TONES = ("friendly", "firm", "urgent")
+
+
+def classify(text: str, labels: Sequence[str] = LABELS) -> str:
+    """Asks for one of `labels`; the answer is a JSON string."""
+    return f"Classify the text. Answer with one of the labels, as a JSON string.\nLabels: {', '.join(labels)}\nText: {text}"
+
+
+def extract(text: str, fields: Sequence[str] = FIELDS) -> str:
+    """Asks for an object with `fields` in this order; each value a run of `text`, or null."""
+    head = "Extract the fields from the text. Answer with a JSON object; copy each value exactly as it stands in the text, or null."
+    return f"{head}\nFields: {', '.join(fields)}\nText: {text}"
+
+
+def scatter(prompt: str) -> str:
+    """Asks for an object whose keys are the six BANDS, in this order."""
+    return f"Rewrite the prompt as six bands: {', '.join(BANDS)}. Answer with a JSON object.\nPrompt: {prompt}"
+
+
+def draft(tone: str) -> str:
+    """Asks for an object of subject and body that keeps the PLACEHOLDERS."""
+    kept = ", ".join(PLACEHOLDERS[:-1]) + f" and {PLACEHOLDERS[-1]}"
+    article = "an" if tone[:1] in "aeiou" else "a"
+    return f"Write {article} {tone} payment follow-up e-mail. Keep the placeholders {kept}. Answer with a JSON object of subject and body."
+
+
+def ask(question: str, context: str) -> str:
+    """Asks for {"answer": a run of `context`, or null}."""
+    head = "Answer the question from the text. Answer with a JSON object; copy the answer exactly as it stands in the text, or null."
+    return f"{head}\nQuestion: {question}\nText: {context}"
+
+
+def packed(value: Any) -> str:
+    """JSON as the pilot writes it: no blanks between, text as it is."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,77 @@
+"""The tasks that read a text: classify, extract, ask."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from homeport.errors import Malformed
+from homeport.tasks.declared import Task, planned
+from homeport.tasks.library import prompts
+from homeport.tasks.plan import Call
+from homeport.tasks.quote import Quote
+from homeport.tasks.shapes import Shape
+
+MOST = 100  # labels or fields
+
+
+class Answer(Struct):
+    """What the context says, word by word, or null."""
+
+    answer: Quote | None
+
+
+def _plan_classify(task: Task[Any, Any], text: str, labels: Sequence[str]) -> Call:
+    return task.asked(prompts.classify(text, labels), shape=_labels(_names("labels", labels)))
+
+
+def _plan_extract(task: Task[Any, Any], text: str, fields: Sequence[str]) -> Call:
+    names = _names("fields", fields)
+
+    def take(value: Any) -> dict[str, Quote | None]:
+        return dict(zip(names, msgspec.structs.astuple(value), strict=True))
+
+    return task.asked(prompts.extract(text, fields), shape=_fields(names), sources=[text], take=take)
+
+
+def _plan_ask(task: Task[Any, Any], question: str, context: str) -> Call:
+    return task.asked(prompts.ask(question, context), sources=[context])
+
+
+@functools.partial(planned, _plan_classify)
+def classify(text: str, labels: list[str] = list(prompts.LABELS)) -> str:  # noqa: B006  # never changed, and shown in the schema
+    """Which of the labels fits the text?"""
+    raise NotImplementedError
+
+
+@functools.partial(planned, _plan_extract)
+def extract(text: str, fields: list[str] = list(prompts.FIELDS)) -> dict[str, Quote | None]:  # noqa: B006  # likewise
+    """Each field as it stands in the text, or null."""
+    raise NotImplementedError
+
+
+@functools.partial(planned, _plan_ask)
+def ask(question: str, context: str) -> Answer:
+    """The answer as the context says it, or null where it does not."""
+    raise NotImplementedError
+
+
+def _names(what: str, given: Sequence[str]) -> tuple[str, ...]:
+    if not 1 <= len(given) <= MOST or len(set(given)) != len(given) or not all(name.strip() for name in given):
+        raise Malformed(f"`{what}` takes 1 to {MOST} different texts.", param="input")
+    return tuple(given)
+
+
+@functools.lru_cache(maxsize=64)
+def _labels(names: tuple[str, ...]) -> Shape:
+    return Shape(Literal[names])
+
+
+@functools.lru_cache(maxsize=64)
+def _fields(names: tuple[str, ...]) -> Shape:
+    places = {f"field_{number}": name for number, name in enumerate(names)}
+    return Shape(msgspec.defstruct("Fields", [(place, Quote | None) for place in places], rename=places))

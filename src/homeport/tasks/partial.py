@@ -1,0 +1,74 @@
+"""The object so far: JSON that is still being written, as far as it can be shown."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+class Partial:
+    """Takes the pieces of a stream; `value` is what they say so far. What it shows is not checked, and may still change."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._ahead = ""  # thought, a fence or prose that may stand before it
+        self._stack: list[str] = []
+        self._quoted = self._escaped = self._begun = False
+        self._name_at: int | None = None  # where a name began whose value is not whole yet
+        self._named = True  # the next text in an object is a name
+        self._shown: Any = None
+
+    def take(self, piece: str) -> Any:
+        """The value with `piece`, where it says more than before, else None."""
+        if not self._begun:
+            self._ahead += piece
+            if "<think>" in self._ahead and "</think>" not in self._ahead:
+                return None
+            piece = self._ahead.rpartition("</think>")[2]
+            begin = min((at for at in (piece.find("{"), piece.find("[")) if at >= 0), default=-1)
+            if begin < 0:
+                return None
+            self._begun, piece = True, piece[begin:]
+        elif not self._stack:  # it is whole
+            return None
+        for sign in piece:
+            self._step(sign)
+            if not self._stack:
+                break
+        value = self._value()
+        if value is None or value == self._shown:
+            return None
+        self._shown = value
+        return value
+
+    def _step(self, sign: str) -> None:
+        self._text += sign
+        if self._quoted:
+            self._quoted = self._escaped or sign != '"'
+            self._escaped = not self._escaped and sign == "\\"
+        elif sign == '"':
+            self._quoted = True
+            if self._named and self._stack and self._stack[-1] == "}":
+                self._name_at = len(self._text) - 1
+                self._named = False
+        elif sign in "{[":
+            self._stack.append("}" if sign == "{" else "]")
+            self._named, self._name_at = sign == "{", None
+        elif sign in "}]" and self._stack:
+            self._stack.pop()
+            self._name_at = None
+        elif sign == ",":
+            self._named, self._name_at = bool(self._stack) and self._stack[-1] == "}", None
+
+    def _value(self) -> Any:
+        """With the brackets closed: the last value as far as it came, or, where that cannot be shown, without its name."""
+        text = self._text[:-1] if self._quoted and self._escaped else self._text
+        ways = [text + '"' if self._quoted else text.rstrip().rstrip(",")]
+        if self._name_at is not None:
+            ways.append(text[: self._name_at].rstrip().rstrip(","))
+        for way in ways:
+            try:
+                return json.loads(way + "".join(reversed(self._stack)), strict=False)
+            except ValueError:
+                continue
+        return None

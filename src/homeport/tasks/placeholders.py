@@ -1,0 +1,52 @@
+"""Placeholders: what the model must not write is put in by code, literally and in one pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from homeport.tasks.fault import Fault
+
+_MARK = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_SHORTEST = 3  # letters and digits of a value that is looked for in the model's text; a shorter one stands there by chance
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """`text` with each `{name}` replaced by its value; what a value holds is never looked at again, and any other `{…}` stays."""
+    return _MARK.sub(lambda mark: values.get(mark[1], mark[0]), text)
+
+
+def checked(text: str, values: Mapping[str, str], *, needed: Iterable[str] = ()) -> None:
+    """Raises Fault ("placeholder") where the model's text holds a real value, a placeholder that there is none of, or lacks one of `needed`."""
+    found = set(_MARK.findall(text))
+    if invented := found - values.keys():
+        raise Fault("placeholder", "a placeholder that there is none of", f"there is no {', '.join(f'{{{name}}}' for name in sorted(invented))}")
+    if missing := [name for name in needed if name not in found]:
+        raise Fault("placeholder", f"the placeholder {{{missing[0]}}} is missing")
+    bare = _MARK.sub(" ", text).casefold()
+    for name, value in values.items():
+        if _telling(value) and re.search(rf"(?<!\w){re.escape(value.strip().casefold())}(?!\w)", bare):
+            raise Fault("placeholder", f"the value of {{{name}}} was written by the model")
+
+
+def throughout(value: Any, change: Callable[[str], str]) -> Any:
+    """A decoded JSON value with each of its texts changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [throughout(one, change) for one in value]
+    if isinstance(value, dict):
+        return {name: throughout(one, change) for name, one in value.items()}
+    return value
+
+
+def texts(value: Any) -> list[str]:
+    """Each text in a decoded JSON value."""
+    if isinstance(value, dict | list):
+        return [text for inner in (value.values() if isinstance(value, dict) else value) for text in texts(inner)]
+    return [value] if isinstance(value, str) else []
+
+
+def _telling(value: str) -> bool:
+    return sum(map(str.isalnum, value)) >= _SHORTEST

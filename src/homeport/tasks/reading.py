@@ -1,0 +1,219 @@
+"""Reads what a model answered: a value of the type asked for, or a Fault; never a value with something lost."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from homeport.tasks.fault import Fault
+from homeport.tasks.mending import mended
+from homeport.tasks.shapes import Shape
+
+MAX_CHARS = 1_000_000  # of an answer; beyond it nothing is looked at
+_BRACKET = re.compile(r"[\[{]")
+_LIST = re.compile(r"\[\s*[\[{\"\d]")
+_FENCE = re.compile(r"^[ \t]*(?P<mark>```+|~~~+)[^\n`]*\n(?P<body>.*?)(?:\n[ \t]*(?P=mark)[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
+
+
+def read(text: str, shape: Shape, sources: Sequence[str] = ()) -> Any:
+    """The value that stands in an answer. `sources`: the texts that a Quote must stand in.
+
+    First the whole must be JSON. Where it is not: thought at its beginning is cut, then what stands in code fences, then objects and
+    lists in prose are looked at; what is no JSON is mended where nothing of it is lost by that. Raises Fault.
+    """
+    if len(text) > MAX_CHARS:
+        raise Fault("json", f"the answer is longer than {MAX_CHARS:,} characters")
+    if shape.text:
+        return _plain(without_thought(text))
+    found, value = _whole(text)
+    if not found:
+        rest = without_thought(text, before=_BRACKET)
+        found, value = _whole(rest)
+        if not found:
+            value = _inside(rest, shape)
+    if isinstance(value, str) and shape.container is not None:  # JSON that was written as a JSON string
+        found, inner = _whole(value)
+        value = inner if found else value
+    elif isinstance(value, str) and shape.words:
+        value = _word(value, shape.words) or value
+    made = shape.convert(value, sources)
+    return _sound(made, value)
+
+
+def without_thought(text: str, *, before: re.Pattern[str] | None = None) -> str:
+    """The answer without `<think>…</think>` at its beginning, or anywhere ahead of what `before` finds.
+
+    Raises Fault where it ends before the thought does.
+    """
+    head, tag, rest = text.partition("</think>")  # its first half is left out by templates that begin with it
+    if tag and "<think>" not in head and (before is None or before.search(head) is None):
+        text = rest
+    while (at := text.find("<think>")) >= 0:
+        if text[:at].strip() if before is None else before.search(text, 0, at):
+            break
+        end = text.find("</think>", at)
+        if end < 0:
+            raise Fault("truncated", "the answer ends while the model still thinks")
+        text = text[:at] + text[end + len("</think>") :]
+    return text
+
+
+def parsed(text: str) -> Any:
+    """JSON by the letter, where every field counts. Raises ValueError: also for a key that comes twice, NaN, and numbers beyond floats."""
+    try:
+        return json.loads(text, object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_number, strict=False)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _whole(text: str) -> tuple[bool, Any]:
+    """Whether all of it is JSON, and what it says."""
+    try:
+        return True, parsed(text.strip().removeprefix("\ufeff"))
+    except _Twice:
+        raise Fault("json", "a field comes twice") from None
+    except ValueError:
+        return False, None
+
+
+def _plain(text: str) -> str:
+    answer = text.strip()
+    if not answer:
+        raise Fault("empty", "the answer has no text")
+    return str(_sound(answer, answer))
+
+
+def _inside(text: str, shape: Shape) -> Any:
+    """The one value in an answer that is not JSON as a whole. Raises Fault where there is none, or two that differ."""
+    if not text.strip():
+        raise Fault("empty", "the answer has no text")
+    if shape.container is None:
+        return _small(text, shape)
+    values: list[Any] = []
+    faults: list[Fault] = []
+    for region, closed in regions(text):
+        found, value = _whole(region) if closed else (False, None)
+        if not found:
+            try:
+                value = mended(region, closed=closed)
+            except Fault as fault:
+                if region.startswith("{") or shape.container is list:
+                    faults.append(fault)
+                continue
+        if isinstance(value, shape.container) and not any(_same(value, other) for other in values):
+            values.append(value)
+    if faults:  # another that could not be read may have been the better one: which was meant is not ours to guess
+        raise faults[0]
+    if len(values) > 1:
+        raise Fault("several", f"{len(values)} different answers in one")
+    if not values:
+        raise Fault("json", "there is no JSON in the answer")
+    return values[0]
+
+
+def _small(text: str, shape: Shape) -> Any:
+    """A number, a truth value, a word: alone in a fence, or bare where only some words are allowed."""
+    fenced = [match["body"] for match in _FENCE.finditer(text)]
+    values = [value for body in fenced for found, value in [_whole(body)] if found]
+    bare = [word for word in (*fenced, text) for word in [_word(word, shape.words)] if word is not None]
+    values += [word for word in bare if word not in values]
+    if not values:
+        raise Fault("json", "there is no JSON in the answer")
+    if any(not _same(value, values[0]) for value in values):
+        raise Fault("several", f"{len(values)} different answers in one")
+    return values[0]
+
+
+def _word(text: str, words: Sequence[str]) -> str | None:
+    """The allowed word that a text is, but for its case, quotes and a full stop."""
+    said = text.strip().strip("\"'`*“”‘’").rstrip(".!").strip("\"'`*“”‘’").casefold()
+    found = [word for word in words if word.casefold() == said]
+    return found[0] if len(found) == 1 else None
+
+
+def regions(text: str) -> Iterator[tuple[str, bool]]:
+    """Each outermost `{…}` and `[…]` of a text, and whether it is closed; brackets inside of strings do not count."""
+    at = 0
+    while (begin := _next(text, at)) is not None:
+        end = _end(text, begin)
+        if end is None:
+            if text[begin] == "[":  # in prose a lone bracket is no list
+                at = begin + 1
+                if _LIST.match(text, begin) is None:
+                    continue
+            yield _before_fence(text[begin:]), False
+            return
+        yield text[begin:end], True
+        at = end
+
+
+def _next(text: str, at: int) -> int | None:
+    found = _BRACKET.search(text, at)
+    return found.start() if found else None
+
+
+def _end(text: str, begin: int) -> int | None:
+    """Behind the bracket that closes the one at `begin`, or None."""
+    depth = 0
+    quoted = escaped = False
+    for at in range(begin, len(text)):
+        sign = text[at]
+        if quoted:
+            if escaped:
+                escaped = False
+            elif sign == "\\":
+                escaped = True
+            elif sign == '"':
+                quoted = False
+        elif sign == '"':
+            quoted = True
+        elif sign in "{[":
+            depth += 1
+        elif sign in "}]":
+            depth -= 1
+            if depth == 0:
+                return at + 1
+    return None
+
+
+def _before_fence(text: str) -> str:
+    return re.split(r"\n[ \t]*(?:```|~~~)[ \t]*(?:\n|\Z)", text, maxsplit=1)[0]
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal as JSON, where true is not 1."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _sound(made: Any, value: Any) -> Any:
+    """`made`, where its text can be sent. Raises Fault for half of a character."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise Fault("unicode", "the answer has half of a character in it") from None
+    return made
+
+
+class _Twice(ValueError):
+    """An object with a key that comes twice."""
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise _Twice("a key comes twice")
+    return made
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("a number beyond what a float holds")
+    return value

@@ -1,0 +1,82 @@
+"""Replies of OpenAI's surface as tasks read them, and what goes along with a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from homeport.vocabulary import Errand, Said
+
+STREAMED = {"stream_options": {"include_usage": True}}  # the last record then has the figures
+FIGURES = {"backend": "x-homeport-backend", "model": "x-homeport-model", "location": "x-homeport-location", "attempts": "x-homeport-attempts"}
+SPEEDS = {"tok_per_s": "x-tok-per-s", "gen_time": "x-gen-time", "tokens": "x-tokens"}
+TASK, CHECKS, PRIVATE = "homeport-task", "homeport-checks", "homeport-private"
+
+
+def headers(errand: Errand) -> dict[str, str]:
+    """What a request says of its errand."""
+    found = {TASK: errand.task}
+    if errand.checks:
+        found[CHECKS] = ",".join(errand.checks)
+    if errand.private:
+        found[PRIVATE] = "true"
+    return found
+
+
+def whole(body: Mapping[str, Any], heads: Mapping[str, str]) -> Said:
+    """A reply that came in one."""
+    choices = body.get("choices") or [{}]
+    message = choices[0].get("message") or choices[0]
+    text = message.get("content") if "content" in message else message.get("text")
+    return Said(dict(body), text if isinstance(text, str) else "", choices[0].get("finish_reason"), _ours(heads))
+
+
+class Gathered:
+    """A reply that comes as a stream; each piece of its text is handed to `hear`."""
+
+    def __init__(self, hear: Callable[[str], None]) -> None:
+        self._hear = hear
+        self._text: list[str] = []
+        self._finish: str | None = None
+        self._figures: Mapping[str, Any] = {}
+        self._usage: Any = None
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        """Note one event."""
+        self._figures = event.get("homeport") or self._figures
+        self._usage = event.get("usage") or self._usage
+        for choice in event.get("choices") or ():
+            self._finish = choice.get("finish_reason") or self._finish
+            piece = (choice.get("delta") or choice.get("message") or choice).get("content") or choice.get("text")
+            if isinstance(piece, str) and piece:
+                self._text.append(piece)
+                self._hear(piece)
+
+    def said(self, heads: Mapping[str, str]) -> Said:
+        """All of it."""
+        told = {header: str(self._figures[name]) for name, header in (FIGURES | SPEEDS).items() if self._figures.get(name) is not None}
+        text = "".join(self._text)
+        body = {"choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": self._finish}], "usage": self._usage}
+        return Said(body, text, self._finish, _ours(heads) | told)
+
+
+def places(status: Mapping[str, Any], name: str) -> Sequence[tuple[str | None, str]]:
+    """Engine and location of each backend behind a name, from `/status`."""
+    backends = {backend["name"]: backend for backend in status.get("backends") or ()}
+    for entry in status.get("models") or ():
+        if entry.get("name") in (name, f"{name}:latest", name.removesuffix(":latest")):
+            behind = [(route.get("card"), backends.get(route.get("backend"), {})) for route in entry.get("routes") or ()]
+            return [(engine(card, backend.get("kind")), backend.get("location", "cloud")) for card, backend in behind]
+    return []
+
+
+def engine(card: Any, kind: str | None) -> str | None:
+    """What runs at a backend: our own are known before they were ever asked."""
+    if kind in ("engine", "pilot"):
+        return "llama.cpp"
+    found = card.get("engine") if isinstance(card, Mapping) else None
+    return str(found) if found else None
+
+
+def _ours(heads: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in heads.items() if name.lower().startswith("x-")}

@@ -1,0 +1,174 @@
+"""`/status` in a real browser: nothing is blocked, nothing overflows on a phone, the keyboard reaches all, and it can be read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from homeport.monitor.archive import Archive
+from homeport.monitor.counts import Counts
+from homeport.rules.heartbeat import Beats, day
+from homeport.testing.backend import ScriptedBackend
+from homeport.testing.script import Answer
+from tests.browser import chromium
+from tests.browser.chromium import Chromium
+from tests.caller import asked, chat
+from tests.gateway import Running, config, soon
+from tests.unit.front.status.samples import spread
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(chromium.found() is None, reason="there is no Chromium on this machine; tests/needs --install brings it where apt-get may be used"),
+]
+PHONE, DESK = 360, 1280
+LONG = "a-model-whose-name-is-as-long-as-some-names-on-the-hub-really-are-instruct-q4_k_m.gguf"
+
+# For every element with words of its own: its colour against what lies behind it (WCAG 2.2, 1.4.3); the worst pairs first.
+CONTRAST = """(() => {
+  const parts = colour => { const found = colour.match(/[\\d.]+/g).map(Number); return {rgb: found.slice(0, 3), alpha: found[3] ?? 1}; };
+  const linear = v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const light = rgb => rgb.map(v => linear(v / 255)).reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+  const behind = element => { for (; element; element = element.parentElement) {
+    const found = parts(getComputedStyle(element).backgroundColor); if (found.alpha > 0) return found.rgb; } return [255, 255, 255]; };
+  const found = [];
+  for (const element of document.body.querySelectorAll('*')) {
+    const words = [...element.childNodes].filter(node => node.nodeType === 3 && node.textContent.trim()).map(node => node.textContent.trim()).join(' ');
+    if (!words || element.closest('title')) continue;
+    const style = getComputedStyle(element);
+    const [a, b] = [light(parts(element.ownerSVGElement ? style.fill : style.color).rgb), light(behind(element))];
+    found.push([Math.round((Math.max(a, b) + .05) / (Math.min(a, b) + .05) * 100) / 100, words.slice(0, 40)]);
+  }
+  return found.sort((a, b) => a[0] - b[0]);
+})()"""
+WIDER = """[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.wide'))
+  .map(e => e.outerHTML.slice(0, 99))"""
+SMALLEST = """Math.min(...[...document.querySelectorAll('.plot text')].map(text => text.getBoundingClientRect().height))"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chromium]:
+    with chromium.browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[str]:
+    """A gateway with 90 days behind it, one backend down, and names that are long or mean harm."""
+    today = day(time.time())
+    names = ("assistant", LONG, "<b>bold</b>")
+    counts = Counts(
+        {(today - ago, backend): Beats(5700, 60 if ago % 17 == 5 else 0, 2) for ago in range(90) for backend in ("home", "vm")},
+        {(today, name): spread(*((90.0 * 1.02**number, 25.0 + number % 30) for number in range(200))) for name in names},
+    )
+    with closing(Archive(tmp_path / "data")) as archive:
+        archive.add(counts, today)
+    with ScriptedBackend(Answer(tokens=("a", "b", "c"))) as vm:
+        backends = {"home": "http://127.0.0.1:9", "vm": vm.url}
+        with Running(config(tmp_path, backends, monitor={"probe_interval_s": 0.05})) as gateway:
+            assert asked(gateway.url, chat(stream=True)).status == 200
+            assert soon(lambda: gateway.status()["incidents"] != [] and len(gateway.status()["distributions"]) == 3)
+            yield gateway.url
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[str]:
+    """A gateway that has just begun."""
+    with ScriptedBackend() as backend, Running(config(tmp_path, {"home": backend.url})) as gateway:
+        yield gateway.url
+
+
+def opened(browser: Chromium, url: str, **look: Any) -> Chromium:
+    browser.look(**look)
+    browser.said.clear()
+    browser.open(f"{url}/status")
+    return browser
+
+
+@pytest.mark.parametrize("width", [PHONE, 768, DESK])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_with_much_to_show(browser: Chromium, full: str, width: int, dark: bool) -> None:
+    page = opened(browser, full, width=width, dark=dark)
+    assert page.said == []
+    assert page.tell("document.querySelector('h1').innerText").startswith("home does not answer (connection refused)")
+    assert page.tell("document.styleSheets.length") == 1
+    assert page.tell("getComputedStyle(document.body).margin") == "0px", "its style is taken"
+    assert page.tell("document.documentElement.scrollWidth") <= width
+    page.tell("document.querySelectorAll('details').forEach(details => { details.open = true })")
+    assert page.tell(WIDER) == []
+    assert page.tell("document.documentElement.scrollWidth") <= width
+    assert page.tell("document.querySelectorAll('.beats g').length") == 2 * 90
+    assert page.tell("document.querySelectorAll('.plot').length") == 2 * 3
+    assert page.tell("document.querySelectorAll('b').length") == 0
+    assert page.tell(SMALLEST) >= 10, "what stands in a drawing can be read"
+    lowest, words = page.tell(CONTRAST)[0]
+    assert lowest >= 4.5, words
+    ground = page.tell("getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g).map(Number).slice(0, 3).reduce((a, b) => a + b)")
+    assert (ground < 3 * 60) is dark
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_with_nothing_to_show(browser: Chromium, empty: str, width: int) -> None:
+    page = opened(browser, empty, width=width)
+    assert page.said == []
+    assert page.tell("document.documentElement.scrollWidth") <= width
+    said = page.tell("document.body.innerText")
+    for words in ("All is well.", "home", "Healthy", "None in the last 90 days.", "No answer in the last 7 days."):
+        assert words in said, words
+
+
+def test_by_keyboard(browser: Chromium, full: str) -> None:
+    page = opened(browser, full, width=PHONE)
+    reached = []
+    for _ in range(12):
+        page.press("Tab", 9)
+        reached.append(page.tell("document.activeElement.tagName + ' ' + document.activeElement.innerText.slice(0, 12)"))
+    assert reached[0] == "A Refresh"
+    assert reached.count("SUMMARY Day by day") >= 2
+    page = opened(browser, full, width=PHONE)
+    for _ in range(2):
+        page.press("Tab", 9)
+    assert page.tell("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    assert page.tell("document.activeElement.parentElement.open") is False
+    page.press("Enter", 13)
+    assert page.tell("document.activeElement.parentElement.open") is True
+
+
+def test_for_a_screen_reader(browser: Chromium, full: str) -> None:
+    page = opened(browser, full)
+    page.call("Accessibility.enable")
+    nodes = [node for node in page.call("Accessibility.getFullAXTree")["nodes"] if not node.get("ignored")]
+    page.call("Accessibility.disable")
+    said = {(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes}
+    roles = [role for role, _ in said]
+    assert {"banner", "main", "contentinfo", "table", "columnheader", "rowheader", "list"} <= set(roles)
+    assert {name for role, name in said if role == "heading"} >= {"Backends", "Incidents", "How fast answers come", "home", "vm", "assistant"}
+    images = [name for role, name in said if role in ("image", "img")]
+    assert any("of the probes of 90 days were good; 5 of these days had failed ones." in name for name in images)
+    assert any(name.startswith("Time to first token: p50 ") for name in images)
+    assert all(images)
+
+
+def test_the_policy_is_in_force(browser: Chromium, full: str) -> None:
+    """What an attacker could put in would not run, nor load: the test of the tests above."""
+    page = opened(browser, full)
+    page.tell("(() => { const put = document.createElement('script'); put.textContent = 'window.ran = true'; document.body.append(put); })()")
+    page.tell(
+        "(() => { const put = document.createElement('div'); put.innerHTML = '<p style=\"color:red\"><img src=\"/x.png\">'; document.body.append(put); })()"
+    )
+    assert soon(lambda: page.tell("window.ran") is None and sum("Content Security Policy" in said for said in page.said) >= 3, 10)
+
+
+def test_refreshing_needs_no_script(browser: Chromium, empty: str) -> None:
+    page = opened(browser, empty)
+    page.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        page.open(f"{empty}/status")
+        assert page.tell("document.querySelector('header a').href") == f"{empty}/status"
+        assert page.said == []
+    finally:
+        page.call("Emulation.setScriptExecutionDisabled", value=False)

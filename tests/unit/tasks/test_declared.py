@@ -1,0 +1,139 @@
+"""`@task`: what it makes of a function, and how it is called."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+
+import pytest
+from msgspec import Struct
+
+import homeport
+from homeport.errors import Malformed, TaskFailed
+from homeport.tasks import Outcome, Task, task
+from tests.unit.tasks.asking import Scripted
+
+
+class Item(Struct):
+    name: str
+    price: float | None = None
+
+
+@task(model="small", seed=7, temperature=0.2, options={"top_p": 0.5})
+def pick(text: str, items: list[Item], most: int = 3) -> list[str]:
+    """Which of the items are meant?
+
+    Name each once.
+    """
+
+
+def test_the_five_lines_of_the_contract() -> None:
+    @homeport.task(model="default")
+    def classify_intent(text: str) -> Literal["question", "request", "complaint", "other"]:
+        """Which kind of message is this?"""
+
+    assert isinstance(classify_intent, Task)
+    assert (classify_intent.name, classify_intent.description) == ("classify_intent", "Which kind of message is this?")
+    assert asyncio.run(classify_intent.run({"text": "Where?"}, Scripted('"question"'))).output == "question"
+
+
+def test_name_description_and_schemas() -> None:
+    assert (pick.name, pick.description, pick.__doc__ is not None) == ("pick", "Which of the items are meant?", True)
+    assert pick.input["required"] == ["text", "items"]
+    assert pick.input["properties"]["most"]["type"] == "integer"
+    assert pick.input["additionalProperties"] is False
+    assert "Item" in pick.input["$defs"]
+    assert pick.output == {"type": "array", "items": {"type": "string"}}
+
+
+def test_arguments_from_json_are_checked_and_defaults_filled_in() -> None:
+    assert pick.read({"text": "x", "items": [{"name": "a"}]}) == {"text": "x", "items": [Item("a")], "most": 3}
+    for bad in ({}, {"text": 1, "items": []}, {"text": "x", "items": [], "more": 1}, [], None):
+        with pytest.raises(Malformed, match="text, items, most") as caught:
+            pick.read(bad)
+        assert caught.value.param == "input"
+
+
+def test_seed_temperature_and_options_go_into_the_request() -> None:
+    asker = Scripted('["a"]')
+    asyncio.run(pick.run({"text": "x", "items": [Item("a")], "most": 1}, asker))
+    asked = asker.asked[0]
+    assert (asked["model"], asked["seed"], asked["temperature"], asked["top_p"]) == ("small", 7, 0.2, 0.5)
+    assert asked["messages"][0]["content"].endswith('text: x\n\nitems: [{"name": "a", "price": null}]\n\nmost: 1')
+
+
+def test_what_the_function_returns_is_the_answer_without_a_model() -> None:
+    @task
+    def shipping(country: str) -> str:
+        """How long does shipping take?"""
+        if country == "DE":
+            return "two days"
+        return None  # type: ignore[return-value]
+
+    asker = Scripted("a week")
+    known = asyncio.run(shipping.run({"country": "DE"}, asker))
+    assert known == Outcome(output="two days", checks=["rule"])
+    assert asker.asked == []
+    assert asyncio.run(shipping.run({"country": "US"}, asker)).output == "a week"
+
+
+def test_types_may_stand_beside_the_function() -> None:
+    class Local(Struct):
+        word: str
+
+    @task
+    def spoken(text: str) -> Local:
+        """Which word?"""
+
+    assert asyncio.run(spoken.run({"text": "x"}, Scripted('{"word": "x"}'))).output == Local("x")
+
+
+def _no_docstring(text: str) -> str: ...
+
+
+def _no_result(text: str):  # type: ignore[no-untyped-def]
+    """Say it."""
+
+
+def _no_type(text) -> str:  # type: ignore[no-untyped-def]
+    """Say it."""
+
+
+def _several(*texts: str) -> str:
+    """Say it."""
+
+
+def _strange(text: str) -> object:
+    """Say it."""
+
+
+@pytest.mark.parametrize(
+    ("function", "what"),
+    [
+        (_no_docstring, "docstring"),
+        (_no_result, "result type"),
+        (_no_type, "no type for text"),
+        (_several, "named one by one"),
+        (_strange, "cannot be the type"),
+    ],
+)
+def test_what_is_no_task_is_refused_where_it_is_written(function: Any, what: str) -> None:
+    with pytest.raises(TypeError, match=what):
+        task(function)
+
+
+def test_where_nothing_listens_the_error_says_how_to_start_one() -> None:
+    with homeport.Client(urls="http://127.0.0.1:9", retries=0) as client:
+        with pytest.raises(TaskFailed, match="homeport up") as caught:
+            pick.over(client)("x", [])
+    assert caught.value.status == 503
+
+
+def test_a_client_of_the_wrong_kind_is_told() -> None:
+    with pytest.raises(TypeError, match=r"\.aio"):
+        pick.over(homeport.AsyncClient(urls="http://127.0.0.1:9"))("x", [])
+
+
+def test_calls_take_arguments_as_the_function_does() -> None:
+    with pytest.raises(TypeError, match="missing a required argument"):
+        pick("x")  # type: ignore[call-arg]

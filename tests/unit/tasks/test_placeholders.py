@@ -1,0 +1,51 @@
+"""Placeholders: put in once, literally; the model may not write values, invent placeholders, or leave them out."""
+
+from __future__ import annotations
+
+import pytest
+
+from homeport.tasks.fault import Fault
+from homeport.tasks.placeholders import checked, filled, texts
+
+VALUES = {"client": "Ann {amount} Lee", "amount": "$1,250.00", "days": "9"}
+
+
+def test_values_are_put_in_literally_and_in_one_pass() -> None:
+    assert filled("Dear {client}: {amount}, {amount}. {{client}} {unknown} { client }", VALUES) == (
+        "Dear Ann {amount} Lee: $1,250.00, $1,250.00. {Ann {amount} Lee} {unknown} { client }"
+    )
+    assert filled(r"{days}\1", {"days": r"\g<0>"}) == r"\g<0>\1"
+
+
+def test_a_text_with_its_placeholders_holds() -> None:
+    checked("Dear {client}, you owe {amount} for 9 days.", VALUES, needed=["client", "amount"])
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("Dear {client}, pay {total}", "that there is none of"),
+        ("Dear {client}", "{amount} is missing"),
+        ("Dear {client}, pay {amount}, that is $1,250.00", "{amount} was written by the model"),
+        ("Dear Ann {amount} Lee, {client} {amount}", None),
+        ("Dear {client}, pay {amount}. ANN {amount} LEE", None),
+    ],
+)
+def test_what_does_not_hold(text: str, what: str | None) -> None:
+    values = VALUES if what is not None else {"client": "Ann", "amount": "$1,250.00"}
+    with pytest.raises(Fault, match=(what or "{client} was written").replace("{", r"\{").replace("}", r"\}")) as caught:
+        checked(text, values, needed=["client", "amount"])
+    assert caught.value.check == "placeholder"
+    assert "1,250" not in caught.value.reason
+
+
+def test_a_value_inside_of_another_word_is_not_the_value() -> None:
+    checked("{client} plans annually", {"client": "Ann"})
+
+
+def test_a_value_of_two_signs_stands_there_by_chance() -> None:
+    checked("{days}: 9 or 12", {"days": "9"})
+
+
+def test_texts_are_found_at_any_depth() -> None:
+    assert texts({"a": ["x", {"b": "y"}], "c": 1, "d": "z"}) == ["x", "y", "z"]

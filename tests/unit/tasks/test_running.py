@@ -1,0 +1,204 @@
+"""The ladder of a call: repair, the next model, offline, TaskFailed; and how its answer is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+
+import pytest
+from msgspec import Struct
+
+from homeport.errors import Malformed, NoRouteLeft, TaskFailed, TooLong, UnknownModel
+from homeport.tasks import Quote, Task, task
+from homeport.tasks.plan import Outcome
+from tests.unit.tasks.asking import Scripted
+
+
+class Person(Struct):
+    name: Quote | None
+    age: int
+
+
+GOOD = '{"name": "Ann", "age": 41}'
+
+
+@task
+def person(text: str) -> Person:
+    """Who is it, and how old?"""
+
+
+@task(model="small", escalate=["large", "cloud"])
+def climbing(text: str) -> Person:
+    """Who is it, and how old?"""
+
+
+def ran(made: Task[Any, Any], asker: Scripted, **more: Any) -> Outcome:
+    return asyncio.run(made.run({"text": "Ann is 41."}, asker, **more))
+
+
+def test_a_good_answer_is_the_type() -> None:
+    asker = Scripted(GOOD)
+    outcome = ran(person, asker)
+    assert outcome.output == Person(Quote("Ann"), 41)
+    assert outcome.route == {"backend": "home", "model": "m", "location": "local"}
+    assert outcome.checks == ["schema", "quote"]
+    assert [(row["model"], row["backend"], row["check"]) for row in outcome.attempts] == [("default", "home", None)]
+    [asked] = asker.asked
+    assert (asked["model"], asked["temperature"], asked["max_tokens"]) == ("default", 0, 1024)
+    [message] = asked["messages"]
+    assert message["content"].startswith("Who is it, and how old?\n\n")
+    assert message["content"].endswith("text: Ann is 41.")
+    schema = asked["response_format"]["json_schema"]
+    assert schema["strict"] is True
+    assert schema["schema"]["additionalProperties"] is False
+    assert asker.errands[0].task == "person"
+
+
+def test_one_repair_turn_says_what_was_wrong() -> None:
+    asker = Scripted('{"name": "Bea", "age": 41}', GOOD)
+    outcome = ran(person, asker)
+    assert outcome.output.name == "Ann"
+    assert [row["check"] for row in outcome.attempts] == ["quote", None]
+    first, second = asker.asked
+    assert second["messages"][:1] == first["messages"]
+    assert second["messages"][1] == {"role": "assistant", "content": '{"name": "Bea", "age": 41}'}
+    assert "does not stand in the input" in second["messages"][2]["content"]
+    assert asker.errands[1].checks == ("quote",)
+
+
+def test_then_the_next_models_in_order() -> None:
+    asker = Scripted(models={"small": ["no JSON"], "large": ['{"name": "Ann"}'], "cloud": [GOOD]})
+    outcome = ran(climbing, asker)
+    assert [asked["model"] for asked in asker.asked] == ["small", "small", "large", "large", "cloud"]
+    assert [(row["model"], row["check"]) for row in outcome.attempts] == [
+        ("small", "json"), ("small", "json"), ("large", "schema"), ("large", "schema"), ("cloud", None),
+    ]  # fmt: skip
+    assert len(asker.asked[4]["messages"]) == 1
+    assert asker.errands[4].checks == ("json", "json", "schema", "schema")
+
+
+def test_a_model_that_is_off_is_passed_over_without_a_second_try() -> None:
+    asker = Scripted(models={"small": [NoRouteLeft("home is down")], "large": [TooLong("too long")], "cloud": [GOOD]})
+    assert [(row["model"], row["check"]) for row in ran(climbing, asker).attempts] == [("small", "unanswered"), ("large", "unanswered"), ("cloud", None)]
+
+
+def test_where_nothing_holds_the_error_has_each_check_and_no_answer() -> None:
+    with pytest.raises(TaskFailed) as caught:
+        ran(climbing, Scripted('{"name": "SECRET", "age": 1}'))
+    error = caught.value
+    assert (error.status, error.code) == (502, "task_failed")
+    assert [row["check"] for row in error.attempts] == ["quote"] * 6
+    assert "small: quote" in str(error)
+    assert "SECRET" not in str(error) + str(error.attempts)
+
+
+def test_where_nothing_answers_it_is_a_503_that_says_when_to_come_back() -> None:
+    with pytest.raises(TaskFailed, match="home is down") as caught:
+        ran(person, Scripted(NoRouteLeft("home is down")))
+    assert (caught.value.status, caught.value.retry_after_s) == (503, NoRouteLeft.retry_after_s)
+
+
+@pytest.mark.parametrize("error", [UnknownModel("no such model"), Malformed("bad", param="messages")])
+def test_a_fault_of_the_request_is_told_as_it_is(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        ran(person, Scripted(error))  # type: ignore[arg-type]
+
+
+def test_offline_answers_in_the_end_and_is_marked() -> None:
+    @task(offline=lambda text: Person(None, len(text)))
+    def lenient(text: str) -> Person:
+        """Who is it?"""
+
+    outcome = ran(lenient, Scripted("no"))
+    assert (outcome.output, outcome.offline, outcome.route) == (Person(None, 10), True, None)
+    assert [row["check"] for row in outcome.attempts] == ["json", "json"]
+    with pytest.raises(TaskFailed):
+        ran(lenient, Scripted("no"), offline=False)
+
+
+def test_checks_of_its_own_refuse_and_say_why_to_the_model_only() -> None:
+    def grown_up(found: Person) -> bool:
+        return found.age >= 18
+
+    def no_bea(found: Person) -> str | None:
+        return f"{found.name} is not wanted" if found.age == 99 else None
+
+    @task(checks=[grown_up, no_bea])
+    def adult(text: str) -> Person:
+        """Who is it?"""
+
+    outcome = ran(adult, Scripted('{"name": "Ann", "age": 4}', GOOD))
+    assert [row["check"] for row in outcome.attempts] == ["grown_up", None]
+    assert outcome.checks == ["schema", "quote", "grown_up", "no_bea"]
+    asker = Scripted('{"name": "Ann", "age": 99}')
+    with pytest.raises(TaskFailed) as caught:
+        ran(adult, asker)
+    assert "Ann" not in str(caught.value)
+    assert "Ann is not wanted" in asker.asked[1]["messages"][2]["content"]
+
+
+def test_an_engine_that_refuses_the_schema_is_asked_without() -> None:
+    asker = Scripted(Malformed("response_format is not known", param="response_format"), GOOD)
+    assert ran(person, asker).output.age == 41
+    assert "response_format" not in asker.asked[1]
+
+
+@pytest.mark.parametrize(("engine", "field"), [("llama.cpp", "grammar"), ("vllm", "structured_outputs")])
+def test_an_engine_that_takes_a_grammar_gets_one_and_the_schema_where_it_refuses_it(engine: str, field: str) -> None:
+    asker = Scripted(Malformed("no grammar"), GOOD, places=[(engine, "local")])
+    assert ran(person, asker).output.name == "Ann"
+    first, second = asker.asked
+    grammar = first[field] if field == "grammar" else first[field]["grammar"]
+    assert 'quote-0 ::= "Ann" quote-' in grammar
+    assert "response_format" not in first
+    assert (field in second, "response_format" in second) == (False, True)
+
+
+@pytest.mark.parametrize("places", [[("ollama", "local")], [("llama.cpp", "local"), ("ollama", "local")], [(None, "local")], []])
+def test_where_one_of_the_engines_takes_none_the_schema_is_sent(places: Any) -> None:
+    asker = Scripted(GOOD, places=places)
+    ran(person, asker)
+    assert set(asker.asked[0]) & {"grammar", "structured_outputs", "response_format"} == {"response_format"}
+
+
+@pytest.mark.parametrize("places", [[(None, "cloud")], [(None, "local"), (None, "cloud")]])
+def test_a_private_task_is_not_asked_where_a_cloud_may_answer(places: Any) -> None:
+    @task(private=True)
+    def secret(text: str) -> str:
+        """Say it again."""
+
+    asker = Scripted("x", places=places)
+    with pytest.raises(TaskFailed, match="private") as caught:
+        ran(secret, asker)
+    assert asker.asked == []
+    assert caught.value.should_retry is False
+    local = Scripted("x", places=[(None, "local")])
+    assert ran(secret, local).output == "x"
+    assert local.errands[0].private
+
+
+def test_a_text_that_met_its_limit_is_cut_and_none() -> None:
+    @task
+    def told(text: str) -> str:
+        """Tell it."""
+
+    with pytest.raises(TaskFailed, match="token limit"):
+        ran(told, Scripted({"text": "Once upon", "finish": "length"}))
+    assert ran(told, Scripted({"text": " Once. \n"})).output == "Once."
+
+
+def test_partial_values_are_shown_and_the_result_is_checked_all_the_same() -> None:
+    shown: list[Any] = []
+    assert ran(person, Scripted(GOOD), show=shown.append).output.age == 41
+    assert shown[0] == {}
+    assert shown[-1] == {"name": "Ann", "age": 41}
+
+
+def test_words_are_asked_for_by_name() -> None:
+    @task
+    def kind(text: str) -> Literal["question", "request"]:
+        """Which kind of message is this?"""
+
+    asker = Scripted("Question.")
+    assert ran(kind, asker).output == "question"
+    assert "question, request" in asker.asked[0]["messages"][0]["content"]

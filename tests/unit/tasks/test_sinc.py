@@ -1,0 +1,74 @@
+"""The sinc format: what is strict, both forms, both spellings, and how it is executed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from homeport.tasks.library import sinc
+from homeport.tasks.library.prompts import BANDS
+
+FULL = sinc.sinc({band: f"text of {band}" for band in BANDS})
+
+
+def fragment(number: int, **changed: Any) -> dict[str, Any]:
+    return {"n": number, "t": BANDS[number], "x": "x", **changed}
+
+
+@pytest.mark.parametrize("formula", ["x(t) = Sigma x(nT) * sinc((t - nT) / T)", "x(t) = Σ x(nT) · sinc((t - nT) / T)"])
+def test_both_spellings_of_the_formula_are_good(formula: str) -> None:
+    assert sinc.fault({**FULL, "formula": formula}) is None
+
+
+def test_one_to_six_bands_in_any_order_are_good() -> None:
+    assert sinc.fault({**FULL, "fragments": [fragment(5), fragment(0)]}) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        {},
+        {**FULL, "more": 1},
+        {**FULL, "formula": "E = mc²"},
+        {**FULL, "T": "time"},
+        {**FULL, "fragments": []},
+        {**FULL, "fragments": "x"},
+        {**FULL, "fragments": [fragment(0), fragment(0)]},
+        {**FULL, "fragments": [fragment(0, n=True)]},
+        {**FULL, "fragments": [fragment(0, n=6)]},
+        {**FULL, "fragments": [fragment(0, t="TASK")]},
+        {**FULL, "fragments": [fragment(0, x=" ")]},
+        {**FULL, "fragments": [fragment(0, x=1)]},
+        {**FULL, "fragments": [fragment(0, y=1)]},
+        {**FULL, "fragments": [*FULL["fragments"], {"n": 6, "t": "TASK_ARCHIVED", "x": "raw"}]},
+    ],
+)
+def test_the_strict_form_refuses(value: Any) -> None:
+    assert sinc.fault(value) is not None
+
+
+def test_the_archive_form_holds_the_raw_prompt_and_converts_back() -> None:
+    archived = sinc.archived(FULL, "plan a picnic")
+    assert archived["fragments"][-1] == {"n": 6, "t": "TASK_ARCHIVED", "x": "plan a picnic"}
+    assert sinc.raw(archived) == "plan a picnic"
+    assert sinc.raw(FULL) is None
+    assert sinc.stripped(archived) == FULL == sinc.stripped(FULL)
+    assert sinc.archived(archived, "again")["fragments"][-1]["x"] == "again"
+    assert len(sinc.archived(archived, "again")["fragments"]) == 7
+
+
+def test_it_is_executed_with_five_bands_as_the_system_prompt() -> None:
+    system, user = sinc.messages(sinc.archived(FULL, "raw"))
+    assert system["role"] == "system"
+    assert system["content"].startswith("[PERSONA]\ntext of PERSONA\n\n[CONTEXT]")
+    assert "TASK" not in system["content"]
+    assert user == {"role": "user", "content": "text of TASK"}
+    assert sinc.messages({**FULL, "fragments": [fragment(5)]}) == [{"role": "user", "content": "x"}]
+
+
+@pytest.mark.parametrize("prompt", ["formula", '{"formula": ', '["formula"]', '{"a": "formula"}', "[" * 10_000 + '"formula"'])
+def test_what_only_mentions_a_formula_does_not_pass_through(prompt: str) -> None:
+    assert sinc.passing(prompt) is None
