@@ -20,7 +20,7 @@ A request's way through the package, from the socket to the receipt:
     backends     what answers: engines over HTTP, one in a child process, the bundled pilot
     fleet        what several workers share: places at backends, what they tell each other, what is done by one of them
     storage      what is kept: the journal and the ledger made from it
-    monitor      who is told when a backend goes down and comes back, and by which way
+    monitor      who is told when a backend goes down and comes back, and by which way; what is counted, and its page for Prometheus
     testing      public fakes: scripted backends, a fault proxy, a manual clock, a talking model
     rules        decisions as pure functions
     wire         dialects, bytes to vocabulary and back

@@ -28,6 +28,7 @@ from homeport.journey.cache import NoCache
 from homeport.journey.choose import Choose
 from homeport.journey.dispatch import Dispatch
 from homeport.journey.limits import Limits
+from homeport.journey.limits import Limits
 from homeport.journey.relay import Relay
 from homeport.journey.review import Review
 from homeport.journey.tally import Tally
@@ -100,7 +101,8 @@ class App:
         self._tally.observers.append(self._measures.observe)
         self.history = History(settings.server.data)
         self._tally.observers.append(self.history.observe)
-        self._admit = admission(self._keys, settings.limits, self._tally.observers, public=self.public)
+        self._limits = Limits(settings.limits)
+        self._admit = admission(self._keys, self._limits, self._tally.observers, public=self.public)
         self._steps = Steps(
             accept=Accept(),
             admit=self._admit,
@@ -162,8 +164,8 @@ class App:
         before, self.settings, self._served = self.settings, settings, tasks
         self.max_body = settings.server.max_body_mb * 1024 * 1024
         if settings.limits != before.limits:
-            self._tally.observers[:] = [observer for observer in self._tally.observers if not isinstance(getattr(observer, "__self__", None), Limits)]
-            self._admit = admission(self._keys, settings.limits, self._tally.observers, public=self.public)
+            self._limits.apply(settings.limits)
+            self._admit = admission(self._keys, self._limits, self._tally.observers, public=self.public)
         self._steps = msgspec.structs.replace(self._steps, admit=self._admit, relay=Relay())  # a relay knows heads of backends that were
         if settings.monitor != before.monitor or change.added or change.removed:
             old, self._monitor = self._monitor, self._watch(settings)

@@ -131,10 +131,6 @@ class Backend(Protocol):
 
         Raises Refused: outcome "full" where none comes free in time, "open" where it is left out for now.
         """
-        """A place from the bounded queue, in turn with other keys.
-
-        Raises Refused: outcome "full" where none comes free in time, "open" where it is left out for now.
-        """
 
     def seen(self, model: str, error: BaseException | None, *, begun: bool) -> bool:
         """An ask for this model is over, answered or failed; `begun`: a token had come. Whether it may still be computed."""

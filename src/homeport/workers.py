@@ -273,11 +273,11 @@ class Parent:
         alive_s = time.monotonic() - hand.since
         first, longest = BACK_OFF_S
         self._wait_s = first if alive_s >= STEADY_S else min(max(first, self._wait_s * 2), longest)
-        while not (hand.leaving or self._stopping):
+        while self._missed(hand):
             log.warning("a worker ended (exit status %d) after %.0f s; another is started in %g s", code, alive_s, self._wait_s)
             await asyncio.sleep(self._wait_s)
             async with self._turn:
-                if hand.leaving or self._stopping:
+                if not self._missed(hand):
                     return
                 try:
                     await self._spawn(self._free_seat())
@@ -285,6 +285,10 @@ class Parent:
                 except (HomeportError, OSError) as error:
                     log.error("a worker could not be started: %s", error)
             self._wait_s = min(self._wait_s * 2, longest)
+
+    def _missed(self, hand: Hand) -> bool:
+        """Whether another is to take its place."""
+        return not (hand.leaving or self._stopping)
 
     def _clear(self, hand: Hand) -> None:
         hand.line.close()

@@ -22,6 +22,7 @@ from homeport.settings import backend as backend_settings
 from homeport.settings import limits as limit_settings
 from homeport.settings import monitor as monitor_settings
 from homeport.settings import reading, tree
+from homeport.settings import tasks as task_settings
 from homeport.settings import telemetry as telemetry_settings
 from homeport.vocabulary import Attempt, Event, Incident, Receipt, Standing
 from tests.docs.pages import ROOT, Page, rows
@@ -34,6 +35,7 @@ SECTIONS: list[tuple[str, type[Struct], tuple[str, ...]]] = [
     ("[monitor]", tree.MonitorSettings, monitor_settings.KEYS),
     ("[limits]", tree.LimitSettings, limit_settings.KEYS),
     ("[telemetry]", tree.TelemetrySettings, telemetry_settings.KEYS),
+    ("[tasks]", tree.TaskSettings, task_settings.KEYS),
 ]
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from homeport.storage.keys import Keys
 from homeport.testing.backend import ScriptedBackend
 from homeport.testing.loopback import bound
 from homeport.testing.process import BackendProcess, Setup
-from homeport.testing.script import Answer, Fault, Point, Refuse
+from homeport.testing.script import Answer, Bytes, Fault, Point, Refuse
 from tests.caller import Caller, asked, chat, request_bytes
 from tests.gateway import Running, config, soon
 
@@ -172,3 +173,81 @@ def test_a_drained_backend_gets_nothing(tmp_path: Path) -> None:
             heard = asked(gateway.url, chat())
             assert (heard.status, home.generations) == (503, 0)
             assert "drained" in heard.error["message"]
+
+
+def page(body: str, *, pause_s: float = 0.0, kind: str = "text/plain") -> Bytes:
+    """A page as a scripted backend says it; with a pause, in two halves."""
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n"
+    return Bytes(data=(head + body).encode(), cut_into=len(head) + 1 if pause_s else None, pause_s=pause_s, close=False)
+
+
+def test_a_place_stays_taken_while_the_engine_computes_what_nobody_waits_for(tmp_path: Path) -> None:
+    frozen = Answer(text=HOME.text, fault=Fault(Point.HEADERS, "freeze"))
+    with ScriptedBackend(frozen, style="vllm") as home, ScriptedBackend(SPARE) as spare:
+        running = 'vllm:num_requests_running{engine="0",model_name="m"} %s\nvllm:num_requests_waiting{engine="0",model_name="m"} 0.0\n'
+        home.pages["/metrics"] = page(running % "1.0")
+        path = config(tmp_path, {"home": {"url": home.url, "first_token_timeout_s": 0.3}, "spare": spare.url})
+        with Running(path) as gateway:
+            assert soon(lambda: bool(home.requests))
+            assert asked(gateway.url, chat()).text == SPARE.text
+            time.sleep(1.0)  # several looks at it
+            assert [gateway.backend("home")[name] for name in ("in_flight", "zombies")] == [1, 1]
+            home.pages["/metrics"] = page(running % "0.0")
+            assert soon(lambda: [gateway.backend("home")[name] for name in ("in_flight", "zombies")] == [0, 0], 5.0)
+
+
+def test_an_ollama_does_not_notice_a_leaver_before_the_first_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("homeport.backends.probing.ZOMBIE_S", 1.0)
+    slow = Answer(text=HOME.text, prefill_s=30.0)
+    with ScriptedBackend(slow, style="ollama") as home, Running(config(tmp_path, {"home": {"url": home.url, "kind": "ollama"}})) as gateway:
+
+        async def go() -> None:
+            async with Caller(gateway.url) as caller:
+                await caller.send(request_bytes(chat(stream=True)))
+                while not home.generations:
+                    await asyncio.sleep(0.01)
+
+        asyncio.run(go())
+        assert soon(lambda: gateway.backend("home")["zombies"] == 1, 1.0)
+        assert gateway.backend("home")["state"] == "healthy"
+        assert soon(lambda: gateway.backend("home")["in_flight"] == 0, 5.0)
+
+
+def test_a_model_is_loaded_before_it_gets_asks(tmp_path: Path) -> None:
+    with ScriptedBackend(HOME, style="ollama", models=["m"]) as home, ScriptedBackend(SPARE) as spare:
+        home.pages["/api/ps"] = page('{"models":[]}', kind="application/json")
+        home.pages["/api/generate"] = page('{"model":"m","done":true,"done_reason":"load"}', pause_s=1.0, kind="application/json")
+        path = config(tmp_path, {"home": {"url": home.url, "kind": "ollama", "keep_warm": True}, "spare": spare.url})
+        with Running(path) as gateway:
+            assert soon(lambda: state(gateway) == "loading")
+            assert asked(gateway.url, chat()).text == SPARE.text
+            home.pages["/api/ps"] = page('{"models":[{"name":"m","model":"m","context_length":4096}]}', kind="application/json")
+            assert soon(lambda: state(gateway) == "healthy")
+            assert gateway.backend("home")["cold_start_s"] >= 0.9
+            assert asked(gateway.url, chat()).text == HOME.text
+            assert home.generations == 1  # the load was none
+
+
+def test_two_keys_take_turns(tmp_path: Path) -> None:
+    """A key with forty asks in the queue, and another's one ask: it does not wait for all of them."""
+    slow = Answer(text=HOME.text, prefill_s=0.05)
+    with ScriptedBackend(slow, style="vllm") as home:
+        path = config(tmp_path, {"home": {"url": home.url, "max_in_flight": 1}})
+        keys = {name: Keys(tmp_path / "data").add(name) for name in ("greedy", "modest")}
+        with Running(path) as gateway:
+
+            async def one(key: str) -> float:
+                async with Caller(gateway.url) as caller:
+                    await caller.send(request_bytes(chat(), headers={"authorization": f"Bearer {keys[key]}"}))
+                    await asyncio.wait_for(caller.hear(), 30)
+                return time.perf_counter()
+
+            async def go() -> tuple[list[float], float]:
+                greedy = [asyncio.ensure_future(one("greedy")) for _ in range(40)]
+                while not home.generations:
+                    await asyncio.sleep(0.01)
+                modest = await one("modest")
+                return await asyncio.gather(*greedy), modest
+
+            greedy, modest = asyncio.run(go())
+            assert sum(done < modest for done in greedy) < 12

@@ -28,7 +28,7 @@ SLOW = Answer(tokens=tuple("abcdefghijklmnopqrst"), delay_s=0.1)
 def limit(pid: int, most: int) -> None:
     import resource
 
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, most))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
 async def crowd(url: str, number: int) -> list[socket.socket]:

@@ -17,8 +17,10 @@ import pytest
 from homeport.testing.backend import ScriptedBackend
 from homeport.testing.script import Answer
 from tests.caller import Caller, Heard, asked, chat, request_bytes
+from tests.figures import THOROUGH, note
 from tests.gateway import Journal, Spawned, config
 
+SEED = 5
 ANSWER = Answer(tokens=tuple(f" w{n}" for n in range(12)), delay_s=0.003)
 
 
@@ -58,8 +60,9 @@ async def traffic(url: str, cycle: int, pid: int, seconds: float) -> dict[str, H
     return heards
 
 
-def kill_and_look(tmp_path: Path, cycles: int) -> None:
-    rng = random.Random(5)
+def kill_and_look(tmp_path: Path, cycles: int) -> dict[str, int]:
+    """Kill it so many times amid the traffic of twelve callers; what came of it."""
+    rng = random.Random(SEED)
     with ScriptedBackend(ANSWER, style="vllm") as backend:
         path = config(tmp_path, {"only": backend.url})
         journal = Journal(tmp_path / "data")
@@ -83,6 +86,13 @@ def kill_and_look(tmp_path: Path, cycles: int) -> None:
         assert len(whole) > cycles
         assert all(settled[name]["outcome"] == "ok" for name in whole), "a caller has an answer whose receipt is missing"
         look_at_the_ledger(gateway, journal, started, settled)
+        return {
+            "kills": cycles,
+            "asks": len(started),
+            "answered_without_a_receipt": len(whole - set(settled)),
+            "asks_with_two_receipts": len(journal.receipts) - len(settled),
+            "unsettled_and_marked": len(set(started) - set(settled)),
+        }
 
 
 def look_at_the_ledger(gateway: Spawned, journal: Journal, started: Counter[str], settled: dict[str, Any]) -> None:
@@ -109,8 +119,10 @@ def test_killed_three_times(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_fifty_times(tmp_path: Path) -> None:
-    kill_and_look(tmp_path, 50)
+def test_killed_many_times(tmp_path: Path) -> None:
+    cycles = 200 if THOROUGH else 25
+    for name, value in kill_and_look(tmp_path, cycles).items():
+        note(f"kills.{name}", value, seed=SEED)
 
 
 def test_killed_with_nothing_but_unsettled_asks(tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ def test_answers_queues_keys_and_receipts(tmp_path: Path) -> None:
                 assert streamed.finished, streamed.body
                 assert (streamed.text, waited.text) == ("abcdefghij", "abcdefghij")
                 keys.append(gateway.key(f"after-{number}"))
+                assert soon(lambda: asked(gateway.url, chat(max_tokens=1), headers=keys[-1]).status == 200)
                 now = time.time() + offset
                 report = gateway.status()
                 row = report["backends"][0]

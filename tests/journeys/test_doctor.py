@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from homeport.doctor import proxies, public
+from homeport.doctor import certificate, proxies, public
 from homeport.doctor.case import Case
 from homeport.doctor.diagnosis import Diagnosis
 from homeport.settings import load
@@ -86,6 +87,24 @@ def test_an_nginx_before_nothing(tmp_path: Path, gateway: Running, free_port: in
         found = looked(gateway, nginx.url)
     assert found["public.reachable"].ok is False
     assert "a gateway that it does not reach (HTTP 502)" in found["public.reachable"].what
+
+
+@behind_nginx
+def test_over_tls_the_certificate_counts(tmp_path: Path, gateway: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl to make a certificate with")
+    made, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "90"]
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", made, *subject], check=True, capture_output=True, timeout=60
+    )
+    with Nginx(tmp_path, gateway.url, FREE, certificate=(made, key)) as nginx:
+        found = looked(gateway, nginx.url)
+        assert "the certificate is not good: self-signed certificate" in found["public.reachable"].what
+        monkeypatch.setenv("SSL_CERT_FILE", str(made))
+        assert {check: one.ok for check, one in looked(gateway, nginx.url).items()} == {"public.buffering": True}
+        assert [(one.check, one.ok) for one in certificate.judge(certificate.look(nginx.url))] == [("public.certificate", True)]
 
 
 def test_with_keys_the_answer_is_asked_with_one(tmp_path: Path, scripted: ScriptedBackend) -> None:

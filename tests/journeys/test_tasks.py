@@ -233,8 +233,11 @@ def own(backend: ScriptedBackend, tmp_path: Path) -> Iterator[tuple[Spawned, Scr
 
 
 @pytest.mark.slow
-def test_tasks_of_a_file_escalate_stay_private_and_run_from_the_command_line(own: tuple[Spawned, ScriptedBackend, ScriptedBackend]) -> None:
+def test_tasks_of_a_file_escalate_stay_private_and_run_from_the_command_line(
+    own: tuple[Spawned, ScriptedBackend, ScriptedBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
     gateway, small, cloud = own
+    monkeypatch.setenv("HOMEPORT_URL", gateway.url)
     small.default = as_said("no")
     body = post(gateway, "shout", {"text": "HEY you"}).json
     assert (body["output"], body["homeport"]["route"]["location"]) == (["HEY"], "cloud")

@@ -44,7 +44,7 @@ def test_it_survives_the_way_to_disk(figures: list[float]) -> None:
     assert msgspec.json.decode(msgspec.json.encode(spread), type=Spread) == spread
 
 
-@given(st.lists(FIGURES, min_size=1, max_size=200), st.integers(min_value=1, max_value=60))
+@given(st.lists(FIGURES, min_size=1, max_size=200), st.integers(min_value=2, max_value=60))
 def test_columns_hold_every_figure_once(figures: list[float], most: int) -> None:
     found = counted(figures)
     columns = found.columns(most)

@@ -63,9 +63,10 @@ class Health:
         if self._drained:
             return False
         now = self._clock.monotonic()
-        if not all(breaker.admits(circuit, now) for circuit in self._open_ones(model)):
+        open_ones = self._open_ones(model)
+        if not all(breaker.admits(circuit, now) for circuit in open_ones):
             return False
-        return model not in self._trials and not (self.whole.open and self._trials)
+        return not open_ones or model not in self._trials and not (self.whole.open and self._trials)
 
     def opens_in(self, model: str) -> float:
         """Seconds until the circuits in this model's way may be tried; 0 where that is now, infinite where it is drained."""
@@ -84,6 +85,10 @@ class Health:
     def unsteady(self) -> bool:
         """Whether so many asks failed lately that others are asked first."""
         return self.errors >= breaker.UNSTEADY
+
+    def condemned(self, models: int) -> bool:
+        """Whether it is left out, and not for a single silence: what its owner should hear of. `models` as for `state`."""
+        return breaker.confirmed(self.whole) or (bool(self.models) and sum(map(breaker.confirmed, self.models.values())) >= models)
 
     def state(self, models: int) -> tuple[str, str]:
         """healthy | degraded | open, and why, in words for people. `models` is how many it serves: where all are left out, it is."""
@@ -147,10 +152,10 @@ class Health:
         elif isinstance(error, BackendError) and error.outcome in ("unreachable", "stalled", "broke", "refused"):
             gone = error.outcome == "unreachable" or error.gone
             failure = Failure("unreachable" if gone else error.outcome, str(error), error.frozen)
-            if gone:
-                self.whole = breaker.failed(self.whole, failure, now, self._chance())
-            else:
-                self._keep(model, breaker.failed(self.models.get(model, CLOSED), failure, now, self._chance()))
+            if gone or (tried and self.whole.open):
+                self.whole = breaker.failed(self.whole, failure, now, self._chance(), tried=tried)
+            if not gone:
+                self._keep(model, breaker.failed(self.models.get(model, CLOSED), failure, now, self._chance(), tried=tried))
         elif not (isinstance(error, ClientLeft) or tried):
             return
         self._note()
@@ -188,6 +193,8 @@ class Health:
             self.models[model] = circuit
 
     def _note(self) -> None:
+        if not self.whole.open:
+            self._trials = {model for model in self._trials if self.models.get(model, CLOSED).open}
         self.pristine = not (self._drained or self.models or self.whole != CLOSED)
         self._changed()
         watchers, self._watchers = self._watchers, []

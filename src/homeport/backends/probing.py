@@ -12,7 +12,7 @@ from homeport.backends.cards import Cards
 from homeport.backends.health import Health
 from homeport.backends.leases import Leases
 from homeport.backends.line import Line
-from homeport.backends.pool import Endpoint
+from homeport.backends.pool import Endpoint, NoDescriptor
 from homeport.errors import BackendError, Stalled, Unreachable
 from homeport.ports import Clock
 from homeport.runner import drive
@@ -77,7 +77,7 @@ class Probing:
             loads = str(error) == LOADING
             if loads:
                 self._loads(True)
-            excused = loads or (isinstance(error, Stalled) and self._works)
+            excused = loads or isinstance(error, NoDescriptor) or (isinstance(error, Stalled) and self._works)
             self._unanswered += 0 if excused else 1
             if self._unanswered >= self.down_after:
                 self._absent(str(error))
@@ -85,8 +85,9 @@ class Probing:
         self._unanswered = 0
         self._loads(False)
         self._health.found(good=True)
-        state, reason = self._health.state(len(self.models))
-        return Finding(False, reason) if state == "open" else Finding(True)  # open: its asks fail all the same
+        if self._health.condemned(max(len(self.models), 1)):  # its asks fail all the same
+            return Finding(False, self._health.state(len(self.models))[1])
+        return Finding(True)
 
     async def learn(self) -> None:
         """Ask what its models can do and how long a prompt may be. What cannot be had stays as it was."""

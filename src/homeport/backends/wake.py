@@ -24,7 +24,7 @@ ROUTES = Path("/proc/net/route")  # Linux's; elsewhere the box's subnet is not k
 Address = tuple[str, int]
 
 
-class Sleeper(Protocol):
+class Waking(Protocol):
     """What can be called when a backend does not answer: a `Waker`, or `NoWake`."""
 
     def call(self, now: float) -> bool:
@@ -100,7 +100,7 @@ class Waker:
         return went
 
 
-def waker(name: str, wake: str | None, url: str | None) -> Sleeper:
+def waker(name: str, wake: str | None, url: str | None) -> Waking:
     """The waker of a backend, by its settings `wake` and `url`."""
     host = urlsplit(url).hostname if url else None
     return Waker(name, wake, host) if wake and host else NoWake()

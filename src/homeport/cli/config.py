@@ -85,6 +85,7 @@ def values(settings: Settings) -> list[tuple[str, Any, str]]:
         "limits": {"": settings.limits},
         "limits.keys": settings.limits.keys,
         "telemetry": {"": settings.telemetry},
+        "tasks": {"": settings.tasks},
     }
     found = []
     for section, entries in tree.items():
@@ -121,6 +122,8 @@ def _value(settings: Settings, dotted: str, value: Any) -> Any:
         return _hidden(settings, dotted, value)
     if dotted == "monitor.watch":
         return list(value)
+    if dotted == "tasks.paths":
+        return [str(path) for path in value]
     if isinstance(value, tuple):
         return [{key: found for key in entry.__struct_fields__ if (found := getattr(entry, key)) is not None} for entry in value]
     return value

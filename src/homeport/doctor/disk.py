@@ -34,7 +34,7 @@ def look(data: Path) -> Iterator[Diagnosis]:
     elif room < SCARCE:
         yield unsure(SPACE, f"Only {_written(room)} are free where {data} is", "when it is full, requests are refused", _room(data))
     yield from _inodes(there, data)
-    fault = _write(data) if there == data else ("" if os.access(there, os.W_OK | os.X_OK) else "permission denied")
+    fault = _write(data) if there == data else ("" if _may_write(there) else "permission denied")
     if fault:
         yield wrong(WRITE, f"Nothing can be written in {data}: {fault}", "receipts cannot be recorded, and keys cannot be made", _right(there, fault))
     elif room >= SCARCE:
@@ -45,6 +45,10 @@ def look(data: Path) -> Iterator[Diagnosis]:
     if size > LARGE_JOURNAL:
         oldest = "the oldest journal-*.jsonl may be moved away while the gateway is stopped; then: homeport ledger rebuild"
         yield unsure(JOURNAL, f"The journal has {_written(size)}", "it keeps every receipt there ever was", oldest)
+
+
+def _may_write(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def journals(data: Path) -> list[Path]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from homeport.journey.limits import Limits
 from homeport.ports import KeyRing
 from homeport.rules import admission as rule
-from homeport.settings import LimitSettings
 from homeport.vocabulary import Ask, Caller, Receipt
 
 
@@ -60,13 +59,14 @@ class Limited(Admit):
         self._limits.keep(names)
 
 
-def admission(keys: KeyRing, limits: LimitSettings, observers: list[Callable[[Receipt], None]], *, public: bool) -> Admit:
-    """The step for these settings. One with limits joins `observers`, to hear of the receipts."""
-    if not limits:
+def admission(keys: KeyRing, limits: Limits, observers: list[Callable[[Receipt], None]], *, public: bool) -> Admit:
+    """The step for these limits, which hear of the receipts as long as there are any: then they stand in `observers`, once."""
+    if limits.settled in observers:
+        observers.remove(limits.settled)
+    if not limits.any:
         return Admit(keys, public=public)
-    used = Limits(limits)
-    observers.append(used.settled)
-    return Limited(keys, used, public=public)
+    observers.append(limits.settled)
+    return Limited(keys, limits, public=public)
 
 
 def credential(headers: dict[bytes, bytes]) -> str | None:

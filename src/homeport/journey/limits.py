@@ -37,6 +37,17 @@ class Limits:
         """How many meters there are."""
         return len(self._meters)
 
+    @property
+    def any(self) -> bool:
+        """Whether anybody has a limit."""
+        return bool(self._settings)
+
+    def apply(self, settings: LimitSettings) -> None:
+        """Other limits from now on; what was used of the old ones stays used."""
+        self._settings = settings
+        for key, meter in self._meters.items():
+            meter.limits = settings.of(key)
+
     def spend(self, ask: Ask) -> None:
         """One more Ask of its key; it is under way until `settled` hears of its receipt.
 

@@ -8,6 +8,7 @@ for a gateway of one process. When all of the gateway starts anew, so do the cou
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class Departed:
             return
         for snapshot in snapshots:
             path = self._folder / f"{PREFIX}{snapshot.id}"
-            part = path.with_name(f".{path.name}-{id(snapshot):x}")  # two pages at once have two
+            part = path.with_name(f".{path.name}-{os.getpid()}-{id(snapshot):x}")  # two pages at once have two
             try:
                 part.write_bytes(snapshot.encode())
                 part.replace(path)

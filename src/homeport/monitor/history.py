@@ -34,6 +34,7 @@ MAX_NAMES = 40  # served names of their own; the others are counted as one
 OTHERS = "other names"
 _HEARD = frozenset({"ok", "cut", "client_left"})  # outcomes after which a first token says how fast it was
 _DAY_S = heartbeat.DAY_S
+_OPEN = 1000  # names, whichever they count as
 
 
 class _Kept(Struct, frozen=True):
@@ -56,6 +57,8 @@ class History:
         self._retry_s = retry_s
         self._counts = Counts()  # not handed over yet
         self._handed = Counts()  # on their way to the archive, as number `_number`
+        self._open: dict[str, Spread] = {}  # by the name that was asked, on the day that began at `_midnight`
+        self._midnight = 0.0
         self._number = 0
         self._kept = _Kept()  # replaced by the thread
         self._queue: queue.SimpleQueue[tuple[int, Counts] | None] = queue.SimpleQueue()
@@ -80,8 +83,10 @@ class History:
         first = receipt.first_token_ms
         if first is None or receipt.outcome not in _HEARD:
             return
-        key = (int(receipt.ts // _DAY_S), receipt.asked.removesuffix(":latest"))
-        spread = self._counts.spreads.get(key) or self._spread(*key)
+        if not 0.0 <= receipt.ts - self._midnight < _DAY_S:
+            self._midnight = receipt.ts // _DAY_S * _DAY_S
+            self._open.clear()
+        spread = self._open.get(receipt.asked) or self._spread(receipt.asked)
         spread.first_token_ms.add(first)
         if receipt.tok_per_s and receipt.outcome == "ok":
             spread.tok_per_s.add(receipt.tok_per_s)
@@ -91,6 +96,7 @@ class History:
         if self._kept.upto == self._number:
             self._number += 1
             self._handed, self._counts = self._counts, Counts()
+            self._open.clear()
             self._queue.put((self._number, self._handed))
 
     def stop(self) -> None:
@@ -130,12 +136,16 @@ class History:
         """What is not in the archive yet, or was not when it was read."""
         return (self._counts,) if kept.upto == self._number else (self._handed, self._counts)
 
-    def _spread(self, day: int, name: str) -> Spread:
-        """Where to count a name today: with the others, where there are too many."""
+    def _spread(self, asked: str) -> Spread:
+        """Where to count a name on that day: with the others, where there are too many."""
+        name = asked.removesuffix(":latest")
         spreads = self._counts.spreads
         known = {*self._kept.spreads, *(named for _, named in self._handed.spreads), *(named for _, named in spreads)}
-        key = (day, name if name in known or len(known) < MAX_NAMES else OTHERS)
-        return spreads.setdefault(key, Spread())
+        key = (heartbeat.day(self._midnight), name if name in known or len(known) < MAX_NAMES else OTHERS)
+        spread = spreads.setdefault(key, Spread())
+        if len(self._open) < _OPEN:
+            self._open[asked] = spread
+        return spread
 
     # in the thread
 

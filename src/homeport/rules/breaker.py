@@ -25,6 +25,7 @@ LONGEST_S = 30.0
 WEIGHT = 0.2  # of the last ask in the share of errors
 SLOW_AFTER_S = 5.0  # away for so long: slow start
 UNSTEADY = 0.5  # share of errors at which others are asked first
+REST_S = 60.0  # after so long a single silence is let go
 HALF_S = 10.0  # how fast old errors lose weight
 FORGOTTEN = 0.02  # share of errors that no longer counts
 
@@ -56,11 +57,16 @@ class Circuit(Struct, frozen=True, gc=False):
 CLOSED = Circuit()
 
 
-def failed(circuit: Circuit, failure: Failure, now: float, chance: float) -> Circuit:
-    """After an ask that failed. `chance` (0 to 1) spreads when it is tried again."""
+def failed(circuit: Circuit, failure: Failure, now: float, chance: float, *, tried: bool = False) -> Circuit:
+    """After an ask that failed; `tried`: it was the one that tried an open circuit. `chance` (0 to 1) spreads when it is tried again.
+
+    Where many are under way as it opens, the others say nothing new: only a failed try makes the wait longer.
+    """
     failures = circuit.failures + 1
     share = errors(circuit, now)
     circuit = msgspec.structs.replace(circuit, failures=failures, errors=share + (1.0 - share) * WEIGHT, at=now)
+    if circuit.open and not tried:
+        return circuit
     if circuit.open or failure.kind == "unreachable" or failure.frozen or circuit.wins >= 0 or failures >= FAILURES:
         return _opened(circuit, failure, now, chance)
     return msgspec.structs.replace(circuit, kind=failure.kind, reason=failure.reason)
@@ -102,9 +108,19 @@ def errors(circuit: Circuit, now: float) -> float:
 
 
 def rested(circuit: Circuit, limit: int, now: float) -> Circuit:
-    """The same, as new where nothing of it matters any more."""
+    """The same after a good probe, as new where nothing of it matters any more.
+
+    One silence that no further ask confirmed is let go after REST_S: where others are asked first, nobody else would find out.
+    """
     circuit = settled(circuit, limit)
+    if circuit.open and not confirmed(circuit) and now - circuit.since >= REST_S:
+        circuit = back(circuit, now)
     return CLOSED if not circuit.open and circuit.wins < 0 and errors(circuit, now) < FORGOTTEN else circuit
+
+
+def confirmed(circuit: Circuit) -> bool:
+    """Whether it is open for more than a single silence, which a long prompt may be."""
+    return circuit.open and (circuit.kind != "stalled" or circuit.openings > 1 or circuit.dark)
 
 
 def admits(circuit: Circuit, now: float) -> bool:

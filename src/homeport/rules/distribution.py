@@ -7,7 +7,10 @@ and two histograms merge without a loss by adding their counts. As JSON it is it
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,7 +20,8 @@ PER_DOUBLING = 8
 ERROR = 2.0 ** (1 / (2 * PER_DOUBLING)) - 1.0  # of a quantile at most, as a share of it
 FIRST, LAST = -10 * PER_DOUBLING, 25 * PER_DOUBLING  # from 0.001 to 33 million; what lies beyond is counted in the outermost
 QUANTILES = {"p5": 0.05, "p50": 0.5, "p95": 0.95, "p99": 0.99}
-_log2, _floor, _inf = math.log2, math.floor, math.inf
+_LEAST, _MOST = 2.0**-10, 2.0**25
+_log2 = math.log2
 
 
 class Column(NamedTuple):
@@ -36,13 +40,19 @@ class Histogram(Struct):
     highest: float = 0.0
 
     def add(self, figure: float) -> None:
-        """Count one figure; what is not above zero, or not finite, is none."""
-        if not 0.0 < figure < _inf:
+        """Count one figure; what is not above zero, or not finite, is none. Each request comes through here twice, so no call stands here lightly."""
+        if _LEAST <= figure < _MOST:
+            bucket = int(_log2(figure) * PER_DOUBLING - FIRST) + FIRST  # rounded down
+        elif 0.0 < figure < math.inf:
+            bucket = FIRST if figure < _LEAST else LAST
+        else:
             return
-        bucket = min(max(_floor(_log2(figure) * PER_DOUBLING), FIRST), LAST)
-        self.counts[bucket] = self.counts.get(bucket, 0) + 1
-        self.highest = max(self.highest, figure)
-        self.lowest = min(self.lowest or figure, figure)
+        counts = self.counts
+        counts[bucket] = counts.get(bucket, 0) + 1
+        if figure > self.highest:  # noqa: PLR1730 - a call costs more
+            self.highest = figure
+        if figure < self.lowest or self.lowest == 0.0:
+            self.lowest = figure
 
     def merge(self, other: Histogram) -> None:
         """Add what another one counted."""
@@ -57,16 +67,17 @@ class Histogram(Struct):
 
     def quantile(self, share: float) -> float | None:
         """The figure that this share (0 to 1) of all do not exceed (nearest rank), within ERROR; None where there is none."""
-        rank = max(1, math.ceil(share * self.count))
-        seen = 0
-        for bucket in sorted(self.counts):
-            seen += self.counts[bucket]
-            if seen >= rank:
-                return min(max(_edge(bucket + 0.5), self.lowest), self.highest)
-        return None
+        return self.quantiles([share])[0] if self.counts else None
+
+    def quantiles(self, shares: Iterable[float]) -> list[float]:
+        """One for each of the shares; there must be a figure."""
+        buckets = sorted(self.counts)
+        seen = list(accumulate(self.counts[bucket] for bucket in buckets))
+        places = [bisect_left(seen, max(1, math.ceil(share * seen[-1]))) for share in shares]
+        return [min(max(_edge(buckets[place] + 0.5), self.lowest), self.highest) for place in places]
 
     def columns(self, most: int) -> list[Column]:
-        """At most so many columns from the lowest figure to the highest, all equally wide as powers go, with the empty ones between."""
+        """At most so many columns (two or more) from the lowest figure to the highest, all equally wide as powers go, with the empty ones between."""
         if not self.counts:
             return []
         first, last = min(self.counts), max(self.counts)
@@ -80,8 +91,8 @@ class Histogram(Struct):
         """What is shown of it: `{"count", "min", QUANTILES…, "max", "buckets": [[low, high, count], …]}`; None where there is none."""
         if not self.counts:
             return None
-        quantiles = {name: rounded(self.quantile(share) or 0.0) for name, share in QUANTILES.items()}
-        buckets = [[rounded(_edge(bucket)), rounded(_edge(bucket + 1)), self.counts[bucket]] for bucket in sorted(self.counts)]
+        quantiles = dict(zip(QUANTILES, map(rounded, self.quantiles(QUANTILES.values())), strict=True))
+        buckets = [[_shown(bucket), _shown(bucket + 1), self.counts[bucket]] for bucket in sorted(self.counts)]
         return {"count": self.count, "min": rounded(self.lowest), **quantiles, "max": rounded(self.highest), "buckets": buckets}
 
 
@@ -120,6 +131,11 @@ def ticks(low: float, high: float, most: int = 5) -> Sequence[float]:
     axes = [[step * decade for decade in decades for step in steps if low <= step * decade <= high] for steps in ((1, 2, 5), (1, 3), (1,))]
     finest = next((axis for axis in axes if len(axis) <= most), axes[-1])
     return finest[:: max(1, -(-len(finest) // most))]
+
+
+@cache
+def _shown(bucket: int) -> float:
+    return rounded(_edge(bucket))
 
 
 def _edge(bucket: float) -> float:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from homeport.errors import CallerError, HomeportError, NoRouteLeft, TaskFailed, TooLong
 from homeport.ports import Asker
-from homeport.tasks import gbnf, reading
+from homeport.tasks import gbnf, reading, replies
 from homeport.tasks.fault import Fault
 from homeport.tasks.partial import Partial
 from homeport.tasks.plan import CHAT, Outcome, Plan
@@ -154,7 +154,7 @@ class _Ladder:
     def _note(self, model: str, said: Said | None, check: str | None, reason: str | None, began: float) -> None:
         if check is not None:
             self.failed.append(check)
-        backend = said.headers.get("x-homeport-backend") if said is not None else None
+        backend = said.headers.get(replies.FIGURES["backend"]) if said is not None else None
         spent = round((time.perf_counter() - began) * 1000, 2)
         self.attempts.append({"model": model, "backend": backend, "check": check, "reason": reason, "ms": spent})
 
@@ -166,4 +166,4 @@ def _repair(text: str, fault: Fault) -> list[dict[str, str]]:
 
 
 def _route(said: Said) -> dict[str, Any]:
-    return {name: said.headers.get(f"x-homeport-{name}") for name in ("backend", "model", "location")}
+    return {name: said.headers.get(replies.FIGURES[name]) for name in ("backend", "model", "location")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 from typing import Any
 
@@ -48,6 +49,15 @@ class ManualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """The clock's monotonic seconds."""
         return self.clock.monotonic()
+
+    @property
+    def _clock_resolution(self) -> float:
+        """How much too early asyncio may call a timer: by nothing, or who then looks at the clock would wait again, for ever."""
+        return math.ulp(self.clock.monotonic())
+
+    @_clock_resolution.setter
+    def _clock_resolution(self, seconds: float) -> None:
+        """asyncio says what the machine's clock has."""
 
 
 class _Hurried(selectors.DefaultSelector):  # type: ignore[valid-type,misc]  # which class it is depends on the platform

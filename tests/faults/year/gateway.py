@@ -1,4 +1,4 @@
-"""The gateway of the accelerated year: the real choice, dispatch, health, leases, retry, transitions and outbox, on a manual clock before simulated backends."""
+"""The gateway of the accelerated year: all that decides is the real one, on a manual clock; its backends are simulated."""
 
 from __future__ import annotations
 
@@ -192,15 +192,8 @@ class Gateway:
         to = notify.targets(["json://owner"])
         self.receiver = Receiver(rng)
         self.messenger = notify.Messenger(folder, to, send=self.receiver.takes, clock=clock.monotonic, chance=rng.random)
-        self.transitions = Transitions(
-            self.outbox,
-            [target.key for target in to],
-            NoTraffic(),
-            down_after=monitor.down_after,
-            up_after=monitor.up_after,
-            at=clock.monotonic(),
-            now=clock.time(),
-        )
+        keys, at, now = [target.key for target in to], clock.monotonic(), clock.time()
+        self.transitions = Transitions(self.outbox, keys, NoTraffic(), down_after=monitor.down_after, up_after=monitor.up_after, at=at, now=now)
         self._pattern = ask(CHAT, text="hi")
 
     def _backend(self, settings: Settings, name: str, rng: random.Random) -> Watched:

@@ -34,20 +34,18 @@ def written(homeport: Homeport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("HOOK", "slack://hush")
     path = tmp_path / "homeport.toml"
     path.write_text(TEXT)
+    (tmp_path / "tasks.py").touch()
     return path
 
 
 def test_check(homeport: Homeport, written: Path) -> None:
     ended = homeport("config", "check")
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out.splitlines() == [
-        f"{written} is good: 1 backend, 1 model, at 127.0.0.1:8461.",
-        "Note: [tasks] is not used by this version yet (homeport.toml:15).",
-    ]
+    assert ended.out.splitlines() == [f"{written} is good: 1 backend, 1 model, at 127.0.0.1:8461."]
     assert homeport("config", "check", "--json").json == {
         "ok": True,
         "file": str(written),
-        "notices": ["[tasks] is not used by this version yet (homeport.toml:15)"],
+        "notices": [],
     }
 
 
@@ -90,6 +88,7 @@ def test_show(homeport: Homeport, written: Path, tmp_path: Path) -> None:
     assert rows["monitor.notify"].startswith('["ntfys://…", (set from env HOOK)] ')
     assert rows["monitor.dead_man_url"].split() == ['"https://…"', "file"]
     assert rows["monitor.watch"].split() == ['["https://vps.example"]', "file"]
+    assert rows["tasks.paths"].split() == [f'["{tmp_path / "tasks.py"}"]', "file"]
     assert rows["monitor.quiet_hours"].split() == ["-", "default"]
     assert "hush" not in ended.out
 

@@ -35,8 +35,11 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], None]:
     def use(run: Run) -> None:
         fake: Any = ModuleType("homeport.foreground")
         fake.run = lambda settings, *, ready, reread: run(settings, ready)
-        monkeypatch.setitem(sys.modules, "homeport.foreground", fake)
-        monkeypatch.setattr("homeport.foreground", fake, raising=False)
+        workers: Any = ModuleType("homeport.workers")
+        workers.run = lambda settings, count, *, ready, reread: run(settings, ready)
+        for name, module in (("foreground", fake), ("workers", workers)):
+            monkeypatch.setitem(sys.modules, f"homeport.{name}", module)
+            monkeypatch.setattr(f"homeport.{name}", module, raising=False)
 
     return use
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -49,14 +50,17 @@ def test_engines_are_seen_once_and_nothing_secret_is_said(tmp_path: Path, monkey
 
 
 def test_a_look_that_hangs_is_left_behind_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    healed = threading.Event()
+
     def hang(data: Path) -> list[object]:
-        time.sleep(3)
+        healed.wait(60)
         return []
 
     monkeypatch.setattr(disk, "look", hang)
     began = time.monotonic()
     found = {one.check: one for one in examine(Case(version="1", settings=load(config=config(tmp_path, ""))), limit_s=0.5)}
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 10
+    healed.set()
     assert (found["doctor.disk"].ok, found["doctor.disk"].what) == (None, "disk could not be looked at: it took too long")
     assert "configuration.valid" in found
 

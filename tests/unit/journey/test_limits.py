@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from homeport.errors import OverBudget
 from homeport.journey.admit import Admit, Limited, admission
 from homeport.journey.limits import Limits
 from homeport.settings import KeyLimits, LimitSettings
+from homeport.vocabulary import Receipt
 from tests.properties.test_rates import Clock, ask, receipt
 
 
@@ -110,8 +113,27 @@ class NoKeys:
 
 
 def test_without_limits_the_step_is_the_plain_one() -> None:
-    observers: list[object] = []
-    assert type(admission(NoKeys(), LimitSettings(), observers, public=False)) is Admit  # type: ignore[arg-type]
+    observers: list[Callable[[Receipt], None]] = []
+    limits = Limits(LimitSettings())
+    assert type(admission(NoKeys(), limits, observers, public=False)) is Admit
     assert not observers
-    assert type(admission(NoKeys(), LimitSettings(keys={"ada": KeyLimits(max_in_flight=1)}), observers, public=False)) is Limited  # type: ignore[arg-type]
-    assert len(observers) == 1
+    limits.apply(LimitSettings(keys={"ada": KeyLimits(max_in_flight=1)}))
+    for _ in range(3):
+        assert type(admission(NoKeys(), limits, observers, public=False)) is Limited
+    assert observers == [limits.settled]
+    limits.apply(LimitSettings())
+    assert type(admission(NoKeys(), limits, observers, public=False)) is Admit
+    assert not observers
+
+
+def test_other_limits_while_it_runs() -> None:
+    """What is under way and what was used counts on; a limit that is new begins now."""
+    limits = Limits(LimitSettings(requests_per_minute=2), Clock())
+    for number in range(2):
+        limits.spend(ask(number, "ada"))
+    refusal(limits, 2)
+    limits.apply(LimitSettings(requests_per_minute=3, max_in_flight=3))
+    assert refusal(limits, 3).retry_after_s == 20  # a minute's worth was used, and one more takes 20 s now
+    limits.apply(LimitSettings(max_in_flight=3))
+    limits.spend(ask(4, "ada"))
+    assert "3 requests under way" in str(refusal(limits, 5))

@@ -14,7 +14,7 @@ SLOW, FROZEN = Failure("stalled", "no first token within 15 s"), Failure("stalle
 def after(*failures: Failure, now: float = 100.0, chance: float = 1.0) -> Circuit:
     circuit = CLOSED
     for failure in failures:
-        circuit = breaker.failed(circuit, failure, now, chance)
+        circuit = breaker.failed(circuit, failure, now, chance, tried=True)
     return circuit
 
 
@@ -37,13 +37,19 @@ def test_failed_asks_must_come_in_a_row(failure: Failure) -> None:
 def test_it_is_tried_again_after_a_moment_that_doubles() -> None:
     circuit, waits = CLOSED, []
     for _ in range(12):
-        circuit = breaker.failed(circuit, GONE, 100.0, 1.0)
+        circuit = breaker.failed(circuit, GONE, 100.0, 1.0, tried=True)
         waits.append(circuit.retry_at - 100.0)
     assert waits[:4] == [0.25, 0.5, 1.0, 2.0]
     assert waits[-1] == breaker.LONGEST_S
     assert after(*[REFUSED] * FAILURES).retry_at == 100.0 + breaker.OTHER_FIRST_S
     assert after(GONE, chance=0.0).retry_at == 100.125  # equal jitter: half of it at least
     assert breaker.admits(after(GONE), 100.25)
+
+
+def test_those_under_way_as_it_opens_do_not_make_it_longer() -> None:
+    circuit = after(GONE)
+    again = breaker.failed(circuit, GONE, 100.1, 1.0)
+    assert (again.retry_at, again.openings, again.since) == (circuit.retry_at, circuit.openings, circuit.since)
 
 
 def test_an_answer_closes_it() -> None:
@@ -97,3 +103,15 @@ def test_all_is_as_new_after_nothing() -> None:
     assert breaker.probed(CLOSED, good=True, reason="", now=100.0, chance=0.0) is CLOSED
     assert breaker.errors(CLOSED, 100.0) == 0.0
     assert breaker.places(CLOSED, 4) == 4
+
+
+def test_a_single_silence_is_let_go_after_a_while() -> None:
+    once = after(FROZEN)
+    assert not breaker.confirmed(once)
+    assert breaker.rested(once, 4, 100.0 + breaker.REST_S - 1) is once
+    assert not breaker.rested(once, 4, 100.0 + breaker.REST_S).open
+    twice = after(FROZEN, FROZEN)
+    assert breaker.confirmed(twice)
+    assert breaker.rested(twice, 4, 100.0 + 10 * breaker.REST_S) is twice
+    assert breaker.confirmed(after(GONE))
+    assert breaker.confirmed(after(*[REFUSED] * FAILURES))

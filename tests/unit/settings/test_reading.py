@@ -315,14 +315,13 @@ def test_a_file_that_is_not_there(folder: Path) -> None:
 def test_what_this_version_does_not_serve_is_noticed(folder: Path) -> None:
     text = HOME + (
         '[models.x]\nroutes = [{ backend = "home" }]\n'
-        '[tasks]\npaths = ["tasks.py"]\n[tunnel]\nto = "t@vps"\nport = 22\nhost_key = "k"\nidentity = "i"\nremote = "r"\nlocal = "l"\n'
+        '[tunnel]\nto = "t@vps"\nport = 22\nhost_key = "k"\nidentity = "i"\nremote = "r"\nlocal = "l"\n'
         '[fleet]\nurl = "redis://x"\nlease_ttl_s = 10\n'
     )
     settings = read(text, folder)
     assert settings.notices == (
-        "[tasks] is not used by this version yet (homeport.toml:6)",
-        "[tunnel] is not used by this version yet (homeport.toml:8)",
-        "[fleet] is not used by this version yet (homeport.toml:15)",
+        "[tunnel] is not used by this version yet (homeport.toml:6)",
+        "[fleet] is not used by this version yet (homeport.toml:13)",
     )
 
 

@@ -16,13 +16,6 @@ from homeport.tasks.library.reading import Answer
 from tests.unit.tasks.asking import Scripted
 
 BANDS = dict(zip(prompts.BANDS, ("You are a cook.", "A picnic.", "None.", "NEVER forget salt. ALWAYS be brief.", "A list.", "Plan it."), strict=True))
-    "PERSONA": "You are a cook.",
-    "CONTEXT": "A picnic.",
-    "DATA": "None.",
-    "CONSTRAINTS": "NEVER forget salt. ALWAYS be brief.",
-    "FORMAT": "A list.",
-    "TASK": "Plan it.",
-}
 LATE = {"client": "Ann Lee", "amount": "$1,250.00", "due": "2 May", "days_overdue": 9}
 GOOD = {"subject": "About {amount}", "body": "Dear {clientName}, {amount} was due on {dueDate}, {daysOverdue} days ago."}
 

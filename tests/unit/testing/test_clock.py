@@ -55,3 +55,20 @@ def test_a_wait_for_nothing_is_said() -> None:
             runner.get_loop().run_until_complete(asyncio.Event().wait())
         for task in asyncio.all_tasks(runner.get_loop()):
             task.cancel()
+
+
+@pytest.mark.parametrize("monotonic", [1.0, 1000.0, 5e6, 3e7])
+def test_no_timer_is_early_however_late_it_is(monotonic: float) -> None:
+    """asyncio's own clocks may be early by their resolution; here whoever waits until a moment finds it come."""
+    clock = ManualClock(monotonic=monotonic)
+
+    async def go() -> int:
+        wakings = 0
+        for moment in (monotonic + 0.1 * step for step in range(1, 50)):
+            while clock.monotonic() < moment:
+                await asyncio.sleep(moment - clock.monotonic())
+                wakings += 1
+        return wakings
+
+    with asyncio.Runner(loop_factory=lambda: ManualLoop(clock)) as runner:
+        assert runner.run(go()) <= 2 * 49

@@ -73,7 +73,8 @@ def _table(beats: Mapping[int, Beats], today: int, name: str) -> str:
     )
     head = "".join(f'<th scope="col">{column}</th>' for column in ("day", "share", "good", "failed", "neither"))
     return (
-        f'<details><summary>Day by day</summary><div class="wide" tabindex="0" role="region" aria-label="{text(f"Probes of {name}, day by day")}"><table>'
+        f'<details><summary>Day by day<span class="unseen">, {text(name)}</span></summary>'
+        f'<div class="wide" tabindex="0" role="region" aria-label="{text(f"Probes of {name}, day by day")}"><table>'
         f"<caption>Probes of {text(name)}, by day (UTC). Neither: it was loading, or too busy to answer a probe.</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></details>"
     )

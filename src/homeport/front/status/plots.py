@@ -12,7 +12,7 @@ from homeport.rules.distribution import Histogram
 WIDE, HIGH = 340, 176
 LEFT, RIGHT, TOP, BOTTOM = 6, 6, 44, 40
 MOST = 44  # columns
-MARKS = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+MARKS = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _FLOOR = HIGH - BOTTOM
 
 
@@ -48,7 +48,7 @@ def summary(found: Histogram, title: str, unit: str, said: Callable[[float], str
 
 
 def _marked(found: Histogram) -> list[tuple[str, float]]:
-    return [(name, found.quantile(share) or found.lowest) for name, share in MARKS]
+    return list(zip(MARKS, found.quantiles(MARKS.values()), strict=True))
 
 
 def _bar(left: float, right: float, number: int, tallest: int, span: str) -> str:

@@ -12,7 +12,8 @@ SHOWN = 80  # characters of a name
 
 def text(said: object) -> str:
     """Any text, with nothing in it that HTML or a reader's eye would take for something else."""
-    return html.escape("".join(c if c.isprintable() else "\ufffd" for c in str(said)))
+    words = str(said)
+    return html.escape(words if words.isprintable() else "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in words))
 
 
 def named(name: str) -> str:
