@@ -28,7 +28,6 @@ from homeport.journey.cache import NoCache
 from homeport.journey.choose import Choose
 from homeport.journey.dispatch import Dispatch
 from homeport.journey.limits import Limits
-from homeport.journey.limits import Limits
 from homeport.journey.relay import Relay
 from homeport.journey.review import Review
 from homeport.journey.tally import Tally
@@ -101,7 +100,7 @@ class App:
         self._tally.observers.append(self._measures.observe)
         self.history = History(settings.server.data)
         self._tally.observers.append(self.history.observe)
-        self._limits = Limits(settings.limits)
+        self._limits = self._counted(settings)
         self._admit = admission(self._keys, self._limits, self._tally.observers, public=self.public)
         self._steps = Steps(
             accept=Accept(),
@@ -149,6 +148,15 @@ class App:
                 (LOOK_S, self.upstreams.look),
             )
         ]
+
+    def _counted(self, settings: Settings) -> Limits:
+        """The limits of keys, counted with the other workers where there are any."""
+        folder = self.siblings.folder
+        if folder is None:
+            return Limits(settings.limits)
+        from homeport.fleet.levels import Levels
+
+        return Limits(settings.limits, levels=Levels(folder).at, places=lambda name: self._crew.at(f"key\0{name}"))  # no backend has such a name
 
     async def _lead(self) -> None:
         """What is done once for all workers of a gateway is done here from now on."""

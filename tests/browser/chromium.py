@@ -24,8 +24,16 @@ TIMEOUT_S = 60.0
 
 
 def found() -> str | None:
-    """The program, or None where there is none, or the pipe would not work (Windows)."""
-    return None if sys.platform == "win32" else next((path for name in NAMES if (path := shutil.which(name))), None)
+    """The program, or None where there is none that runs, or the pipe would not work (Windows)."""
+    return None if sys.platform == "win32" else next((path for name in NAMES if (path := shutil.which(name)) and _runs(path)), None)
+
+
+def _runs(program: str) -> bool:
+    """Whether it is more than a stub that would fetch a browser."""
+    try:
+        return subprocess.run([program, "--version"], capture_output=True, timeout=TIMEOUT_S, check=False).returncode == 0
+    except (OSError, subprocess.SubprocessError):
+        return False
 
 
 class Chromium:
@@ -108,10 +116,8 @@ class Chromium:
 
 
 @contextmanager
-def browser() -> Iterator[Chromium]:
+def browser(program: str) -> Iterator[Chromium]:
     """A browser with a profile of its own, ended with all its processes."""
-    program = found()
-    assert program is not None
     ours_read, theirs_write = os.pipe()
     theirs_read, ours_write = os.pipe()
     profile = tempfile.mkdtemp(prefix="chromium-")

@@ -21,10 +21,7 @@ from tests.caller import asked, chat
 from tests.gateway import Running, config, soon
 from tests.unit.front.status.samples import spread
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(chromium.found() is None, reason="there is no Chromium on this machine; tests/needs --install brings it where apt-get may be used"),
-]
+pytestmark = pytest.mark.slow
 PHONE, DESK = 360, 1280
 LONG = "a-model-whose-name-is-as-long-as-some-names-on-the-hub-really-are-instruct-q4_k_m.gguf"
 
@@ -52,7 +49,10 @@ SMALLEST = """Math.min(...[...document.querySelectorAll('.plot text')].map(text 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Chromium]:
-    with chromium.browser() as browser:
+    program = chromium.found()
+    if program is None:
+        pytest.skip("there is no Chromium on this machine; tests/needs --install brings it where apt-get may be used")
+    with chromium.browser(program) as browser:
         yield browser
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -44,7 +45,12 @@ def children(pid: int) -> list[int]:
 
 def workers(pid: int) -> list[int]:
     """The workers among them."""
-    return [child for child in children(pid) if b"homeport.worker" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    found = []
+    for child in children(pid):
+        with contextlib.suppress(OSError):  # it has just ended
+            if b"homeport.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(child)
+    return found
 
 
 def alive(pid: int) -> bool:

@@ -71,7 +71,7 @@ class Machine(RuleBasedStateMachine):
         if trying:
             assert self.health.opens_in(model) > 0.0  # one that tries and fails makes it wait again
             assert self.health.retry_at is not None
-            assert self.health.retry_at > self.clock.time()
+            assert self.health.retry_at >= self.clock.time()
 
     @precondition(lambda self: self.under_way)
     @rule(data=st.data())

@@ -153,7 +153,7 @@ class Health:
             gone = error.outcome == "unreachable" or error.gone
             failure = Failure("unreachable" if gone else error.outcome, str(error), error.frozen)
             if gone or (tried and self.whole.open):
-                self.whole = breaker.failed(self.whole, failure, now, self._chance(), tried=tried)
+                self.whole = breaker.failed(self.whole, Failure("unreachable", str(error)), now, self._chance(), tried=tried)
             if not gone:
                 self._keep(model, breaker.failed(self.models.get(model, CLOSED), failure, now, self._chance(), tried=tried))
         elif not (isinstance(error, ClientLeft) or tried):

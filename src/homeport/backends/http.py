@@ -203,6 +203,8 @@ class HttpBackend:
         if error is None and self.health.pristine:
             return False
         self.health.seen(model, error)
+        if self.health.whole.open:
+            self.wanted()
         if isinstance(error, Stalled):
             self.probe_at = 0.0  # whether it is gone altogether is found out now
             return True

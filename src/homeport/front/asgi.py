@@ -19,8 +19,7 @@ from homeport.front import ollama_pages, pages, scrape, task_pages
 from homeport.front.envelopes import told
 from homeport.front.gateway import Gateway
 from homeport.front.routes import MODEL_ROUTES, READ_HEADERS
-from homeport.front.status.page import StatusPage
-from homeport.front.together import Together
+from homeport.front.status.endpoint import status
 from homeport.rules import selection
 from homeport.runner import Runner, Signal
 from homeport.vocabulary import Caller, Request
@@ -220,24 +219,14 @@ def app(gateway: Gateway) -> Starlette:
         gateway.greet(_headers(request))
         return page(ollama_pages.show(gateway, known(ollama_pages.asked(await _small(request)))))
 
-    async def status(request: HttpRequest) -> Response:
-        if gateway.keyless:
-            gateway.greet(_headers(request))
-        await together.look()
-        return status_page.answer(request.headers.get("accept", ""))
-
-    together = Together(gateway)
-    status_page = StatusPage(together)
     routes: list[Route] = [Route(path, ModelRoute(gateway, path), methods=["POST"]) for path in MODEL_ROUTES]
     routes += [
         Route("/", root),
         Route("/health", health),
         Route("/ready", ready),
-        Route("/status", status),
+        Route("/status", status(gateway, _headers)),
         Route("/metrics", scrape.metrics(gateway, _headers)),
-        Route("/tasks", guarded(lambda _: page(task_pages.listed(gateway)), key=True)),
-        Route("/tasks/{name}", task_pages.TaskRoute(gateway, _read), methods=["POST"]),
-        Route("/scatter", task_pages.TaskRoute(gateway, _read), methods=["POST"]),
+        *task_pages.routes(gateway, _read),
         Route("/v1/models", guarded(lambda request: page(pages.models(gateway, request.query_params)), key=True)),
         Route("/v1/models/{name:path}", guarded(one_model, key=True)),
         Route("/api/version", guarded(lambda _: page(ollama_pages.version()), key=False)),

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from homeport.errors import HomeportError, Malformed, TooLarge
@@ -39,6 +40,17 @@ class ScatterAsked(Struct, forbid_unknown_fields=True):
     """The body of `POST /scatter`."""
 
     prompt: str
+
+
+def routes(gateway: Gateway, read: Read) -> list[Route]:
+    """Their pages; `read` gives the headers of a request."""
+
+    async def tasks(request: HttpRequest) -> Response:
+        gateway.greet(read(request.scope))
+        return Response(listed(gateway), media_type="application/json")
+
+    one = TaskRoute(gateway, read)
+    return [Route("/tasks", tasks), Route("/tasks/{name}", one, methods=["POST"]), Route("/scatter", one, methods=["POST"])]
 
 
 def listed(gateway: Gateway) -> bytes:

@@ -28,10 +28,9 @@ class Together:
     """Fulfils pages.Overview for all workers, as of the last `look`; for a gateway of one process it is that gateway."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self.version = gateway.version
-        self.history: Days = gateway.history
+        self.version = ""
+        self.started_at = 0.0
         self.counts: Mapping[str, int] = {}
-        self.started_at = gateway.started_at
         self._gateway = gateway
         self._all: list[Seen] = []
 
@@ -50,8 +49,13 @@ class Together:
             except msgspec.MsgspecError:  # of another version, amid an update
                 continue
         self._all = [_seen(gateway), *others]
+        self.version = gateway.version
         self.counts = await gateway.totals()
         self.started_at = min(seen.started_at for seen in self._all)
+
+    @property
+    def history(self) -> Days:
+        return self._gateway.history
 
     @property
     def trouble(self) -> str | None:

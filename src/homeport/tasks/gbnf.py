@@ -15,7 +15,7 @@ _PLAIN = {
     "number": r'number ::= "-"? ( [0-9] | [1-9] [0-9]{1,15} ) ( "." [0-9]{1,16} )? ( [eE] [-+]? [0-9]{1,2} )?',
     "boolean": 'boolean ::= "true" | "false"',
     "null": 'null ::= "null"',
-    "blank": r'blank ::= | " " | "\n" [ \t]{0,20}',
+    "blank": r'blank ::= "" | " " | "\n" [ \t]{0,20}',
 }
 _BOUNDED = {"minItems", "maxItems", "minLength", "maxLength", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "format"}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from homeport.tasks.fault import Fault
 
-MAX_CHARS = 65_536  # of what is mended: it takes a while
+MAX_CHARS = 32_768  # of what is mended: it takes a while
 _EMPTY = r"\"\"|''|“”"  # an empty text: one that was not written may not come of it
 _WORDS = {"none": "null", "undefined": "null", "nil": "null"}
 

@@ -6,6 +6,20 @@ import json
 from typing import Any
 
 
+class Growing:
+    """The same for plain text: what was said so far, without thought."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def take(self, piece: str) -> str | None:
+        """The text with `piece`; None while the model still thinks."""
+        self._text += piece
+        if self._text.lstrip().startswith("<think>"[: len(self._text.lstrip())]) and "</think>" not in self._text:
+            return None
+        return self._text.rpartition("</think>")[2].lstrip() or None
+
+
 class Partial:
     """Takes the pieces of a stream; `value` is what they say so far. What it shows is not checked, and may still change."""
 
@@ -17,6 +31,7 @@ class Partial:
         self._name_at: int | None = None  # where a name began whose value is not whole yet
         self._named = True  # the next text in an object is a name
         self._shown: Any = None
+        self._look_at = 0
 
     def take(self, piece: str) -> Any:
         """The value with `piece`, where it says more than before, else None."""
@@ -31,25 +46,29 @@ class Partial:
             self._begun, piece = True, piece[begin:]
         elif not self._stack:  # it is whole
             return None
-        for sign in piece:
-            self._step(sign)
+        for at, sign in enumerate(piece, 1):
+            self._step(sign, len(self._text) + at)
             if not self._stack:
+                piece = piece[:at]
                 break
+        self._text += piece
+        if self._stack and len(self._text) < self._look_at:
+            return None
+        self._look_at = len(self._text) * 65 // 64  # a long text is looked at less often, so that all looks together stay linear
         value = self._value()
         if value is None or value == self._shown:
             return None
         self._shown = value
         return value
 
-    def _step(self, sign: str) -> None:
-        self._text += sign
+    def _step(self, sign: str, length: int) -> None:
         if self._quoted:
             self._quoted = self._escaped or sign != '"'
             self._escaped = not self._escaped and sign == "\\"
         elif sign == '"':
             self._quoted = True
             if self._named and self._stack and self._stack[-1] == "}":
-                self._name_at = len(self._text) - 1
+                self._name_at = length - 1
                 self._named = False
         elif sign in "{[":
             self._stack.append("}" if sign == "{" else "]")

@@ -13,7 +13,11 @@ from homeport.tasks.mending import mended
 from homeport.tasks.shapes import Shape
 
 MAX_CHARS = 1_000_000  # of an answer; beyond it nothing is looked at
+MAX_PROSE = 200_000  # of one that is no JSON as a whole
+MOST_LONE = 5  # brackets in prose that are never closed
 _BRACKET = re.compile(r"[\[{]")
+_ANY_BRACKET = re.compile(r"[\[{}\]]")
+_TURNING = re.compile(r"\\.|[\"\[{}\]]", re.DOTALL)
 _LIST = re.compile(r"\[\s*[\[{\"\d]")
 _FENCE = re.compile(r"^[ \t]*(?P<mark>```+|~~~+)[^\n`]*\n(?P<body>.*?)(?:\n[ \t]*(?P=mark)[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 
@@ -92,23 +96,22 @@ def _inside(text: str, shape: Shape) -> Any:
         raise Fault("empty", "the answer has no text")
     if shape.container is None:
         return _small(text, shape)
+    if len(text) > MAX_PROSE:
+        raise Fault("json", f"an answer of more than {MAX_PROSE:,} characters is no JSON as a whole")
     values: list[Any] = []
-    faults: list[Fault] = []
+    beside = False  # another container with objects in it: which was meant is not ours to guess
     for region, closed in regions(text):
         found, value = _whole(region) if closed else (False, None)
         if not found:
-            try:
-                value = mended(region, closed=closed)
-            except Fault as fault:
-                if region.startswith("{") or shape.container is list:
-                    faults.append(fault)
+            if region.startswith("[") and shape.container is dict and "{" not in region:  # a remark in prose
                 continue
-        if isinstance(value, shape.container) and not any(_same(value, other) for other in values):
+            value = mended(region, closed=closed)
+        if not isinstance(value, shape.container):
+            beside = beside or "{" in region
+        elif not any(_same(value, other) for other in values):
             values.append(value)
-    if faults:  # another that could not be read may have been the better one: which was meant is not ours to guess
-        raise faults[0]
-    if len(values) > 1:
-        raise Fault("several", f"{len(values)} different answers in one")
+    if len(values) > 1 or (values and beside):
+        raise Fault("several", "different answers in one")
     if not values:
         raise Fault("json", "there is no JSON in the answer")
     return values[0]
@@ -135,47 +138,44 @@ def _word(text: str, words: Sequence[str]) -> str | None:
 
 
 def regions(text: str) -> Iterator[tuple[str, bool]]:
-    """Each outermost `{…}` and `[…]` of a text, and whether it is closed; brackets inside of strings do not count."""
-    at = 0
-    while (begin := _next(text, at)) is not None:
+    """Each outermost `{…}` and `[…]` of a text, and whether it is closed; brackets inside of strings do not count.
+
+    Raises Fault where brackets do not match, or one is closed that was never opened: what belongs together cannot be told then.
+    """
+    at = lone = 0
+    while (found := _ANY_BRACKET.search(text, at)) is not None:
+        begin = found.start()
+        if text[begin] in "}]":
+            raise Fault("json", "brackets do not match")
         end = _end(text, begin)
         if end is None:
-            if text[begin] == "[":  # in prose a lone bracket is no list
-                at = begin + 1
-                if _LIST.match(text, begin) is None:
-                    continue
+            if text[begin] == "[" and _LIST.match(text, begin) is None:  # in prose a lone bracket is no list
+                at, lone = begin + 1, lone + 1
+                if lone > MOST_LONE:
+                    raise Fault("json", "brackets do not match")
+                continue
             yield _before_fence(text[begin:]), False
             return
         yield text[begin:end], True
         at = end
 
 
-def _next(text: str, at: int) -> int | None:
-    found = _BRACKET.search(text, at)
-    return found.start() if found else None
-
-
 def _end(text: str, begin: int) -> int | None:
-    """Behind the bracket that closes the one at `begin`, or None."""
-    depth = 0
-    quoted = escaped = False
-    for at in range(begin, len(text)):
-        sign = text[at]
-        if quoted:
-            if escaped:
-                escaped = False
-            elif sign == "\\":
-                escaped = True
-            elif sign == '"':
-                quoted = False
-        elif sign == '"':
-            quoted = True
+    """Behind the bracket that closes the one at `begin`, or None. Raises Fault where another kind does."""
+    stack: list[str] = []
+    quoted = False
+    for found in _TURNING.finditer(text, begin):
+        sign = found[0]
+        if sign == '"':
+            quoted = not quoted
+        elif quoted or len(sign) > 1:  # an escaped sign
+            continue
         elif sign in "{[":
-            depth += 1
-        elif sign in "}]":
-            depth -= 1
-            if depth == 0:
-                return at + 1
+            stack.append("}" if sign == "{" else "]")
+        elif stack.pop() != sign:
+            raise Fault("json", "brackets do not match")
+        elif not stack:
+            return found.end()
     return None
 
 

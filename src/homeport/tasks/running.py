@@ -12,7 +12,7 @@ from homeport.errors import CallerError, HomeportError, NoRouteLeft, TaskFailed,
 from homeport.ports import Asker
 from homeport.tasks import gbnf, reading, replies
 from homeport.tasks.fault import Fault
-from homeport.tasks.partial import Partial
+from homeport.tasks.partial import Growing, Partial
 from homeport.tasks.plan import CHAT, Outcome, Plan
 from homeport.vocabulary import Errand, Said
 
@@ -102,7 +102,7 @@ class _Ladder:
     async def _ask(self, model: str, body: dict[str, Any], places: Sequence[tuple[str | None, str]]) -> Said:
         """Ask with the answer held to its shape as far as the engines can; what refuses that is asked without, for it is checked anyway."""
         errand = Errand(self.terms.name, tuple(self.failed), self.terms.private)
-        partial = Partial()
+        partial = Growing() if self.plan.shape is None or self.plan.shape.text else Partial()
 
         def hear(piece: str) -> None:
             value = partial.take(piece)

@@ -13,7 +13,7 @@ from homeport.wire.dialects import HEARD, SPOKEN
 from homeport.wire.normal import Piece, Prompt
 from homeport.wire.prefill import given, kept
 
-SURE = 32  # characters: no single token is that long, so a piece that begins with that much of the text is its repetition
+SURE = 256  # characters: no token is that long (runs of one character reach 128), so a piece that begins with so much of the text repeats it
 _BINDING = frozenset(  # options of a route that say more of an answer than a second part could keep to
     {"response_format", "json_schema", "grammar", "structured_outputs", "format", "n", "best_of", "logprobs", "top_logprobs", "echo", "tool_choice", "suffix"}
     | {"continue_final_message", "add_generation_prompt", "reasoning_format", "stream_options"}

@@ -7,7 +7,7 @@ import re
 from homeport.errors import BrokeMidStream
 
 MAX_EVENT = 16 * 1024 * 1024  # bytes of one unfinished event we are ready to hold
-_SOUND = re.compile(rb"(?:(?:data|event|id|retry)?(?::[^\n]*)?\n)+")  # nothing but fields there are, comments and empty lines
+_SOUND = re.compile(rb"(?:(?:data(?::[^\n]*)?|(?:event|id|retry)(?::[\t -~]*)?|:[^\n]*|)\n)+")  # nothing but fields there are, comments and empty lines
 
 
 class EventCutter:

@@ -47,7 +47,7 @@ def compared(truth: Backend, events: list[tuple[float, Event]], offset: float) -
             found.latest_s = max(found.latest_s, at - _begin(truth, since, at))
         else:
             found.ups += 1
-            found.disorder += not told or told[-1].until is not None or truth.outage(since - 0.001) is not None
+            found.disorder += not told or told[-1].until is not None or _away(truth, since)
             if told:
                 told[-1].until = since
     times = {outage: sum(_meet(outage, one) for one in told) for outage in truth.outages}
@@ -63,6 +63,12 @@ def compared(truth: Backend, events: list[tuple[float, Event]], offset: float) -
 
 def _begin(truth: Backend, since: float, otherwise: float) -> float:
     return next((outage.begin for outage in truth.outages if outage.begin <= since <= outage.end + PROBE_S), otherwise)
+
+
+def _away(truth: Backend, at: float) -> bool:
+    """Whether it was, and not only about to come back in this very moment."""
+    outage = truth.outage(at)
+    return outage is not None and outage.begin + 0.01 < at < outage.end - 0.01
 
 
 def _meet(outage: Outage, told: Told) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeport.tasks.partial import Partial
+from homeport.tasks.partial import Growing, Partial
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-999, 999) | st.text(max_size=6),
@@ -48,6 +48,12 @@ def test_nothing_is_shown_twice_nor_before_the_object() -> None:
     partial = Partial()
     pieces = ("Here", " it is: ", '{"a"', ": ", '"x', 'y"', " ", "}", "{")
     assert [partial.take(piece) for piece in pieces] == [None, None, {}, None, {"a": "x"}, {"a": "xy"}, None, None, None]
+
+
+def test_plain_text_grows_and_thought_is_not_shown() -> None:
+    growing = Growing()
+    assert [growing.take(piece) for piece in ("<th", "ink>hm", "</think>", " A", " b")] == [None, None, None, "A", "A b"]
+    assert Growing().take("Hello") == "Hello"
 
 
 def test_half_a_name_is_not_shown() -> None:

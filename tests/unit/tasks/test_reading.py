@@ -143,3 +143,8 @@ def test_a_long_answer_is_not_looked_at() -> None:
 def test_a_long_broken_object_is_not_mended() -> None:
     with pytest.raises(Fault, match="longer than"):
         read("{'name': '" + "x" * 70_000 + "', 'age': 1}", Shape(Person))
+
+
+def test_brackets_without_end_do_not_take_for_ever() -> None:
+    with pytest.raises(Fault):
+        read("[a" * 400_000, Shape(Person))

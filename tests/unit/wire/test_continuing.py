@@ -17,7 +17,7 @@ from tests.dialects import ask, told
 from tests.faults.engines import Goes, data, events
 
 TEXTS = st.text(st.sampled_from("ab \n“é🚢"), min_size=1, max_size=8)
-LONG = "a text that is longer than any token could be"
+LONG = "a text that is longer than any token could be, " * 6 + "or so"
 
 
 def joined(seam: Seam, pieces: list[str]) -> str:
