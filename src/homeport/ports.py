@@ -240,5 +240,8 @@ class Asker(Protocol):
         With `hear` it comes as a stream, and each piece of its text is handed over. Raises HomeportError: what the gateway said.
         """
 
-    async def places(self, model: str) -> Sequence[tuple[str | None, str]]:
-        """The engine ("llama.cpp" "vllm" "ollama" …, None where it is not known) and the location of each backend behind a name; empty for none."""
+    async def places(self, model: str, *, fresh: bool = False) -> Sequence[tuple[str | None, str]]:
+        """The engine ("llama.cpp" "vllm" "ollama" …, None where it is not known) and the location of each backend behind a name; empty for none.
+
+        Unless it is to be `fresh`, what was so some seconds ago will do.
+        """

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from homeport.backends import discovery
 from homeport.backends.catalogue import Catalogue
@@ -185,7 +186,7 @@ class Upstreams:
             backend.rest()
             await asyncio.sleep(RETIRE_S)
             if backend.zombies and time.monotonic() > settled + 1.0:
-                await self._guarded(backend.probing.settle(), backend.name)
+                await self._guarded(backend.probing.settle, backend.name)
                 settled = time.monotonic()
         backend.close()
         if engine is not None:
@@ -254,12 +255,12 @@ class Upstreams:
         """Probe one, and do what follows; never twice at once."""
         under_way = self._attended.get(backend.name)
         if under_way is None or under_way.done():
-            self._attended[backend.name] = asyncio.ensure_future(self._guarded(self._attention(backend, watched=watched), backend.name))
+            self._attended[backend.name] = asyncio.ensure_future(self._guarded(functools.partial(self._attention, backend, watched=watched), backend.name))
 
     @staticmethod
-    async def _guarded(work: Coroutine[Any, Any, None], name: str) -> None:
+    async def _guarded(work: Callable[[], Awaitable[None]], name: str) -> None:
         try:
-            await work
+            await work()
         except Exception as error:
             log.exception("looking after %s failed: %s", name, type(error).__name__)
 

@@ -230,7 +230,7 @@ class Event(Struct, frozen=True, gc=False):
     """One notification; field names are the contract's."""
 
     id: str  # the same however often it is delivered
-    kind: str  # down | up | test
+    kind: str  # down | up | test | drift
     backend: str | None
     since: float  # when that began, seconds since the epoch
     reason: str

@@ -41,7 +41,7 @@ async def _work(papers: Papers) -> None:
     settings: Settings = first["settings"]
     member = Member(papers)
     wishes = Wishes(line)
-    borrower = Borrower(wishes.wake)
+    borrower = Borrower(first["key"], wishes.wake)
     borrower.hear(first["engines"])
     try:
         app = App(settings, siblings=member.siblings, crew=member, borrower=borrower)

@@ -250,7 +250,7 @@ class Parent:
         hand = self._hands[seat] = Hand(seat, process, line)
         try:
             async with asyncio.timeout(START_S):
-                await line.say({"settings": self.settings, "engines": self._lender.loans()})
+                await line.say({"settings": self.settings, "engines": self._lender.loans(), "key": self._lender.key})
                 first = await line.hear()
         except (OSError, TimeoutError):
             first = None

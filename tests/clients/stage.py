@@ -1,8 +1,8 @@
-"""What the clients of the matrix talk to: one gateway before scripted and real backends, and the same backends bare."""
+"""What the clients of the matrix talk to: one gateway before scripted backends of each client's own and a real one, and the same backends bare."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,14 @@ from homeport.testing.exchange import Seen
 from homeport.testing.script import Answer, Behaviour, Fault, How, Refuse, ToolCall
 from homeport.testing.shapes import StyleName
 from tests.clients.conftest import ADA, TALE
+from tests.clients.table import Client
 from tests.gateway import Spawned, config
 
 CELLS = ("chat", "stream", "tools", "schema", "embeddings", "error", "cut", "cancel")
 STYLES: dict[str, StyleName] = {"openai": "vllm", "anthropic": "anthropic", "ollama": "ollama"}
 TALKS = CELLS[:5]  # what a real engine that cannot be told to fail is asked for
+FAILS = ("error", "cut")  # each has a model of its own: one that failed five times in a row is left out for a while
+PACE_S = 0.05  # between the words of a stream: two dozen processes on two cores must not read them all at once
 SLOW = Answer(text=TALE, endless=True, delay_s=0.05)
 EDIT = "greeting.txt\n```\nHello from home\n```\n"  # as aider's whole format has it
 CUTS: tuple[How, ...] = ("close", "end", "error")
@@ -54,38 +57,53 @@ def play(seen: Seen) -> Behaviour:
         return Answer(text=ADA) if b'"age"' in seen.body else Refuse(status=400, message="no schema came with it")
     if b"[tool]" in seen.body and b"rain" not in seen.body:
         return Answer(tool_calls=(ToolCall("weather", '{"city": "Oslo"}'),))
-    return Answer(text=TALE, delay_s=0.01)
+    return Answer(text=TALE, delay_s=PACE_S)
 
 
 class Stage:
-    """The gateway's URL, and where each backend stands."""
+    """The gateway's URL, and where the backends of each client stand."""
 
-    def __init__(self, gateway: Spawned, scripted: dict[str, ScriptedBackend], engine: tuple[str, str]) -> None:
+    def __init__(self, gateway: Spawned, scripted: dict[str, dict[str, ScriptedBackend]], engine: tuple[str, str]) -> None:
         self.gateway = gateway
-        self.scripted = scripted
+        self.scripted = scripted  # client → kind → backend
         self.engine = engine
 
-    def places(self, dialect: str, kinds: tuple[str, ...]) -> list[Place]:
-        """Where a client of this dialect is tried: through Homeport on these kinds of backend, and bare on those that speak its dialect."""
-        found = [Place(name=f"homeport:{kind}", url=self.gateway.url, model=kind, watch=backend.url) for kind, backend in self.scripted.items()]
-        found.append(Place(name="homeport:engine", url=self.gateway.url, model="engine", cells=TALKS))
-        if dialect in self.scripted:
-            bare = self.scripted[dialect]
+    def places(self, client: Client) -> list[Place]:
+        """Where it is tried: through Homeport on the kinds of backend it names, and bare on those that speak its dialect."""
+        scripted, found = self.scripted[client.name], []
+        for kind, backend in scripted.items():
+            for model, cells in _shares(f"{kind}-{list(self.scripted).index(client.name)}").items():
+                found.append(Place(name=f"homeport:{kind}", url=self.gateway.url, model=model, watch=backend.url, cells=cells))
+        if "engine" in client.kinds:
+            found.append(Place(name="homeport:engine", url=self.gateway.url, model="engine", cells=TALKS))
+        if client.dialect in scripted:
+            bare = scripted[client.dialect]
             found.append(Place(name="bare:scripted", url=bare.url, model="talker", watch=bare.url))
-        if dialect != "ollama":
+        if client.dialect != "ollama":
             url, key = self.engine
             found.append(Place(name="bare:engine", url=url, model="talker", key=key, cells=TALKS))
-        return [place for place in found if place.name.startswith("bare") or place.model in kinds]
+        return found
+
+
+def _shares(model: str) -> dict[str, tuple[str, ...]]:
+    """The cells by the model they ask."""
+    return {model: tuple(cell for cell in CELLS if cell not in FAILS), **{f"{model}-{cell}": (cell,) for cell in FAILS}}
 
 
 @contextmanager
-def stage(folder: Path, talker: Path, engine: tuple[str, str]) -> Iterator[Stage]:
-    """All of it up: the models `openai` … are scripted backends of that kind, `engine` is a real one."""
+def stage(folder: Path, talker: Path, engine: tuple[str, str], clients: Iterable[Client]) -> Iterator[Stage]:
+    """All of it up: each client has a scripted backend of each kind for itself, the model `engine` is a real one for all."""
     with ExitStack() as stack:
-        scripted = {kind: stack.enter_context(ScriptedBackend(play, style=style)) for kind, style in STYLES.items()}
-        backends: dict[str, Any] = {kind: {"kind": kind, "url": backend.url} for kind, backend in scripted.items()}
-        backends["engine"] = {"kind": "engine", "model": str(talker), "slots": 2, "max_in_flight": 2, "context": 1024, "first_token_timeout_s": 30}
-        models: dict[str, Any] = {kind: {"routes": [{"backend": kind, "model": "talker"}]} for kind in scripted}
-        models["engine"] = {"routes": [{"backend": "engine"}]}
+        scripted: dict[str, dict[str, ScriptedBackend]] = {}
+        real = {"kind": "engine", "model": str(talker), "slots": 2, "max_in_flight": 2, "context": 1024, "first_token_timeout_s": 30}
+        backends: dict[str, Any] = {"engine": real}
+        models: dict[str, Any] = {"engine": {"routes": [{"backend": "engine"}]}}
+        for number, client in enumerate(clients):
+            scripted[client.name] = {}
+            for kind in (kind for kind in client.kinds if kind in STYLES):
+                backend = scripted[client.name][kind] = stack.enter_context(ScriptedBackend(play, style=STYLES[kind], models=_shares("talker")))
+                backends[f"{kind}-{number}"] = {"kind": kind, "url": backend.url}
+                for model, behind in zip(_shares(f"{kind}-{number}"), _shares("talker"), strict=True):
+                    models[model] = {"routes": [{"backend": f"{kind}-{number}", "model": behind}]}
         gateway = stack.enter_context(Spawned(config(folder, backends, models=models)))
         yield Stage(gateway, scripted, engine)

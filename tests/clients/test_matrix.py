@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -16,12 +17,14 @@ import pytest
 
 from tests.clients import table
 from tests.clients.installing import CannotInstall, command
-from tests.clients.stage import Place, Stage, stage
+from tests.clients.stage import CELLS, TALKS, Place, stage
 from tests.clients.table import Client, Seen
 
 SCRIPTS = Path(__file__).parent / "scripts"
 UPDATE = "UPDATE_CLIENTS" in os.environ
+USERS = ("HOMEPORT_", "OPENAI_", "ANTHROPIC_", "OLLAMA_", "OTEL_", "XDG_", "PYTHONPATH", "PYTHONWARNINGS", "PYTHONDONTWRITEBYTECODE")  # variables
 CLIENT_S = 480.0  # for all cells of one client
+AT_ONCE = 6  # clients
 FORCED = ("cannot make a model call a tool", "400: it forces a tool call for it, which Ollama cannot do")
 TALKER = ("No object generated", "it forces a tool call for it, which the model of this test cannot make")
 
@@ -58,36 +61,59 @@ CLIENTS = [
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory, talker: Path, bare: tuple[str, str]) -> Iterator[Stage]:
-    with stage(tmp_path_factory.mktemp("matrix"), talker, bare) as found:
-        yield found
+def looks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, talker: Path, bare: tuple[str, str]) -> dict[str, Future[Seen]]:
+    """What each client saw that is asked for here. They are tried beside each other, for they wait longer than they work."""
+    tests = [item for item in request.session.items if isinstance(item, pytest.Function) and item.originalname == test_a_client.__name__]
+    wanted = [client for client in CLIENTS if any(test.callspec.params["client"] is client for test in tests)]
+    seen: dict[str, Future[Seen]] = {client.name: Future() for client in wanted}
+    with stage(tmp_path_factory.mktemp("matrix"), talker, bare, wanted) as scene, ThreadPoolExecutor(AT_ONCE) as threads:
+        for client in by_rooms(wanted):
+            try:
+                starts = command(client.room, SCRIPTS / client.script.split()[0])
+            except CannotInstall as reason:
+                seen[client.name].set_exception(reason)
+            else:
+                seen[client.name] = threads.submit(look, client, starts, scene.places(client), tmp_path_factory.mktemp("client"))
+    return seen
 
 
-def look(client: Client, places: list[Place], home: Path) -> Seen:
-    """Run the client's script over these places."""
-    script, *more = client.script.split()
-    try:
-        starts = command(client.room, SCRIPTS / script)
-    except CannotInstall as reason:
-        pytest.skip(str(reason))
-    environ = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONWARNINGS", "PYTHONDONTWRITEBYTECODE")}
-    starts += [json.dumps([msgspec.to_builtins(place) for place in places]), *more]
-    done = subprocess.run(starts, env=environ, cwd=home, capture_output=True, text=True, timeout=CLIENT_S)
+def by_rooms(clients: list[Client]) -> list[Client]:
+    """The last one of each room first, then the one before it: no room is read by two for the first time, and the slow ones begin."""
+    nth: Counter[str] = Counter()
+    order = []
+    for client in reversed(clients):
+        nth[client.room] += 1
+        order.append((nth[client.room], client))
+    return [client for _, client in sorted(order, key=lambda pair: pair[0])]
+
+
+def look(client: Client, starts: list[str], places: list[Place], home: Path) -> Seen:
+    """Run the client's script over these places, in an environment with nothing of the user's."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(USERS) and not name.lower().endswith("_proxy")}
+    told = json.dumps([msgspec.to_builtins(place) for place in places])
+    whole = [*starts, told, *client.script.split()[1:]]
+    done = subprocess.run(whole, env={**environ, "HOME": str(home)}, cwd=home, capture_output=True, text=True, timeout=CLIENT_S)
     assert done.returncode == 0, done.stderr[-8000:]
     seen: Seen = {place.name: {} for place in places}
     for line in done.stdout.splitlines():
         if line.startswith("{"):
-            told = json.loads(line)
-            seen[told["target"]][told["cell"]] = told["seen"]
+            cell = json.loads(line)
+            seen[cell["target"]][cell["cell"]] = cell["seen"]
+    for place in places:
+        assert set(place.cells) <= set(seen[place.name]), done.stderr[-8000:]
     return seen
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
-def test_a_client(client: Client, scene: Stage, tmp_path: Path) -> None:
-    places = scene.places(client.dialect, client.kinds)
-    seen = look(client, places, tmp_path)
-    assert {name: set(cells) for name, cells in seen.items()} == {place.name: set(place.cells) for place in places}
+def test_a_client(client: Client, looks: dict[str, Future[Seen]]) -> None:
+    try:
+        seen = looks[client.name].result()
+    except CannotInstall as reason:
+        pytest.skip(str(reason))
+    kinds = {place.partition(":")[2] for place in seen if place.startswith("homeport:")}
+    assert kinds == set(client.kinds)
+    assert {name: set(cells) for name, cells in seen.items()} == {name: set(TALKS if name.endswith(":engine") else CELLS) for name in seen}
     assert table.worse(client, seen) == []
     rows = [table.row(client, seen), *table.bare_rows(client, seen)]
     if UPDATE:

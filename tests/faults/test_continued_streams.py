@@ -282,15 +282,15 @@ SHORT = ("A café", " 🚢\n", "“end”")
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("style", "reset"), [("llama.cpp", False), ("vllm", True)], ids=["llama.cpp-FIN", "vllm-RST"])
-def test_every_byte(tmp_path: Path, style: StyleName, reset: bool) -> None:
-    """The connection breaks after each byte of the body: amid an event, amid a character, up to the finish. Behind that it is cut."""
+def test_bytes_all_along(tmp_path: Path, style: StyleName, reset: bool) -> None:
+    """The connection breaks amid an event, amid a character, up to the finish; behind that it is cut. Every single byte: tests/properties/test_seams."""
     answer = Answer(tokens=SHORT, delay_s=0.002)
     with engine(answer, style=style) as first, engine(answer, style=style) as second, FaultProxy(first.url) as proxy:
         with running(tmp_path, {"first": proxy.url, "second": second.url}) as gateway:
             response = response_of(first)
             finish = response.index(b"\n\n", response.index(b'"stop"'))
             gone_on_with = 0
-            offsets = [*range(response.index(b"\r\n\r\n"), finish + 1), finish + 2, len(response) - 20]
+            offsets = [*range(response.index(b"\r\n\r\n"), finish, 13), finish, finish + 2, len(response) - 20]
             for at in offsets:
                 proxy.faults = Faults(reset_down_after=at) if reset else Faults(cut_down_after=at)
                 surface = (CHAT, MESSAGES, OLLAMA_CHAT)[at % 3]

@@ -142,9 +142,11 @@ def test_a_model_that_is_off(gateway: Running, backend: ScriptedBackend, streame
 
 
 @pytest.mark.parametrize("how", ["close", "freeze"])
-def test_a_backend_that_dies_amid_the_answer_gives_no_result(gateway: Running, backend: ScriptedBackend, how: Any) -> None:
+def test_a_backend_that_dies_amid_the_answer_gives_no_result(backend: ScriptedBackend, tmp_path: Path, how: Any) -> None:
     backend.default = Answer(text=json.dumps(VALUES), fault=Fault(at=3, how=how, for_s=30.0))
-    events = named(post(gateway, "extract", {"text": TEXT}, stream=True))
+    models = {"default": {"routes": [{"backend": "only", "model": "m"}]}}
+    with Running(config(tmp_path, {"only": {"url": backend.url, "idle_timeout_s": 0.5}}, models=models)) as gateway:
+        events = named(post(gateway, "extract", {"text": TEXT}, stream=True))
     assert "partial" in [name for name, _ in events]
     assert events[-1][0] == "error"
     assert "result" not in [name for name, _ in events]
@@ -218,6 +220,29 @@ def test_a_caller_who_leaves_stops_the_model(gateway: Running, backend: Scripted
     assert soon(lambda: backend.in_flight == 0, 2.0)
     assert gateway.journal.settled(1)[0]["outcome"] == "client_left"
     assert gateway.idle()
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_revoking_the_key_ends_the_answer_under_way(gateway: Running, backend: ScriptedBackend, streamed: bool) -> None:
+    from homeport.storage.keys import Keys
+
+    keys = Keys(gateway.journal.data)
+    secret = keys.add("app")
+    keys.add("other")
+    assert soon(lambda: asked(gateway.url, method="GET", path="/tasks").status == 401)
+    backend.default = Answer(text=json.dumps(VALUES), prefill_s=30.0)
+
+    async def revoked() -> Heard:
+        async with Caller(gateway.url) as caller:
+            body = {"input": {"text": TEXT}, "stream": streamed}
+            await caller.send(request_bytes(body, path="/tasks/extract", headers={"authorization": f"Bearer {secret}"}))
+            assert await asyncio.to_thread(soon, lambda: backend.in_flight == 1)
+            keys.revoke("app")
+            return await asyncio.wait_for(caller.hear(), 10)
+
+    heard = asyncio.run(revoked())
+    assert (heard.status, heard.end) == ((200, "aborted") if streamed else (401, "complete"))
+    assert soon(lambda: backend.in_flight == 0, 2.0)
 
 
 @pytest.fixture

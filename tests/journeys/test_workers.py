@@ -15,8 +15,9 @@ import pytest
 from homeport.testing.backend import ScriptedBackend
 from homeport.testing.process import BackendProcess
 from homeport.testing.script import Answer
-from tests.caller import Heard, ask, asked
-from tests.faults.test_workers import PATIENT, many, workers
+from homeport.testing.talker import write_talker
+from tests.caller import Heard, ask, asked, chat
+from tests.faults.test_workers import PATIENT, children, many, workers
 from tests.gateway import Spawned, config, soon
 from tests.receiver import Receiver
 
@@ -86,3 +87,25 @@ def test_each_event_is_told_once_and_another_worker_takes_over(tmp_path: Path) -
             assert soon(lambda: owner.taken[-1]["kind"] == "up", 40), owner.taken
             told = {event["id"]: event["kind"] for event in owner.taken}  # one may come again, where its teller died before it was noted
             assert list(told.values()) == ["down", "up"]
+
+
+def test_pulled_models_have_their_turn_once_for_all_workers(tmp_path: Path) -> None:
+    """One at a time is in memory, and the parent's; whichever worker is asked, the answer is the right model's."""
+    folder = tmp_path / "data" / "models"
+    folder.mkdir(parents=True)
+    said = {"a": "Your parcel is here.", "b": "It comes on Monday."}
+    for name, text in said.items():
+        write_talker(folder / f"{name}.gguf", text)
+    path = tmp_path / "homeport.toml"
+    path.write_text(f'[server]\nlisten = "127.0.0.1:0"\ndata = "{tmp_path / "data"}"\ndrain_timeout_s = 5\n', encoding="utf-8")
+    with Spawned(path, "--workers", "2") as gateway:
+        assert soon(lambda: {"a", "b"} <= {model["name"] for model in page(gateway.url, "/status").json["models"]}, 20)
+
+        async def asking() -> list[Heard]:
+            return await asyncio.gather(*(ask(gateway.url, chat(model=name)) for name in "ababbaab"))
+
+        for name, heard in zip("ababbaab", asyncio.run(asyncio.wait_for(asking(), 90)), strict=True):
+            assert heard.status == 200, heard.body
+            assert heard.text == said[name]
+        engines = [child for child in children(gateway.pid) if child not in workers(gateway.pid)]
+        assert len(engines) == 2, "the pilot, and one pulled model"

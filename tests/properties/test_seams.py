@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +24,26 @@ def fed(answer: Telling, stream: bytes, cuts: list[int]) -> bytes:
     """What comes of a stream that arrives in reads that end at `cuts`."""
     places = sorted({min(cut, len(stream)) for cut in cuts} | {len(stream)})
     return b"".join(answer.feed(stream[start:end]) for start, end in zip([0, *places], places, strict=False))
+
+
+@pytest.mark.parametrize("surface", [CHAT, MESSAGES, OLLAMA_CHAT, RESPONSES])
+@pytest.mark.parametrize("engine", ["llama.cpp", "vllm"])
+def test_every_byte(surface: Surface, engine: str) -> None:
+    """A first part that ends behind any byte of its stream, up to the finish, and a second one that says the rest."""
+    tokens = ["A café", " 🚢\n", "\n", "“end”", " of\tit"]
+    first = openai(CHAT.value, "") + b"".join(openai(CHAT.value, token) for token in tokens) + END
+    for at in range(len(openai(CHAT.value, "")), first.index(b"\n\n", first.index(b'"stop"')) + 1):
+        answer = Telling(ask(surface, stream=True), Plan(), "openai", 0)
+        heard = answer.feed(first[:at])
+        begun = answer.beginning
+        if begun is None:
+            assert heard == b""  # nothing was told yet: another backend may begin anew
+            continue
+        answer.go_on(Route("b", "m", engine=engine, begun=begun), "openai")
+        rest = "".join(tokens)[len(prefill(begun.text, engine)[0]) :]
+        heard += answer.feed(openai(CHAT.value, "") + b"".join(openai(CHAT.value, character) for character in rest) + END)
+        said = told(surface, heard + answer.close({}), stream=True)
+        assert (said.text, said.whole) == ("".join(tokens), True), at
 
 
 @settings(deadline=None)

@@ -18,11 +18,11 @@ Wake = Callable[[str, Path, float], Awaitable[str | None]]
 class Borrowed:
     """An engine that another process runs (pool.Endpoint)."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, key: str) -> None:
         self.on_change: Callable[[], None] | None = None
-        self.key: str | None = None
+        self.key: str | None = key
         self._name = name
-        self._loan = Loan("", None, "loading", "not started yet", time.time())
+        self._loan = Loan("", "loading", "not started yet", time.time())
         self._change = asyncio.Event()
 
     @property
@@ -43,7 +43,7 @@ class Borrowed:
 
     def hear(self, loan: Loan) -> None:
         """How it is now."""
-        before, self._loan, self.key = self._loan, loan, loan.key
+        before, self._loan = self._loan, loan
         if loan != before:
             self._change.set()
             self._change = asyncio.Event()
@@ -63,14 +63,14 @@ class Borrowed:
 class BorrowedSleeper(Borrowed):
     """A pulled model that another process has in memory in its turn (as pulled.Sleeper)."""
 
-    def __init__(self, name: str, path: Path, wake: Wake) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, key: str, path: Path, wake: Wake) -> None:
+        super().__init__(name, key)
         self.in_flight: Callable[[], int] = int
         self.close: Callable[[], None] = lambda: None  # its connections
         self.waiting: deque[asyncio.Future[None]] = deque()
         self._path = path
         self._wake = wake
-        self._loan = Loan("", None, "loading", "loads when it is asked", time.time(), asleep=True)
+        self._loan = Loan("", "loading", "loads when it is asked", time.time(), asleep=True)
 
     @property
     def asleep(self) -> bool:
@@ -88,24 +88,24 @@ class BorrowedSleeper(Borrowed):
         problem = await self._wake(self._name, self._path, timeout_s)
         if problem is not None:
             raise Unreachable(problem)
-        await super().ready(1.0)
 
 
 class Borrower:
-    """All that this worker uses; `hear` what the parent says of them."""
+    """All that this worker uses, with the one key that opens them; `hear` what the parent says of them."""
 
-    def __init__(self, wake: Wake) -> None:
+    def __init__(self, key: str, wake: Wake) -> None:
+        self._key = key
         self._wake = wake
         self._loans: Mapping[str, Loan] = {}
         self._borrowed: dict[str, Borrowed] = {}
 
     def engine(self, name: str) -> Borrowed:
         """The engine of a backend."""
-        return self._known(name, Borrowed(name))
+        return self._known(name, Borrowed(name, self._key))
 
     def sleeper(self, name: str, path: Path) -> BorrowedSleeper:
         """That of a pulled model."""
-        sleeper = BorrowedSleeper(name, path, self._wake)
+        sleeper = BorrowedSleeper(name, self._key, path, self._wake)
         self._known(name, sleeper)
         return sleeper
 

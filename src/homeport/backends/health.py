@@ -66,7 +66,7 @@ class Health:
         open_ones = self._open_ones(model)
         if not all(breaker.admits(circuit, now) for circuit in open_ones):
             return False
-        return not open_ones or model not in self._trials and not (self.whole.open and self._trials)
+        return not open_ones or (model not in self._trials and not (self.whole.open and self._trials))
 
     def opens_in(self, model: str) -> float:
         """Seconds until the circuits in this model's way may be tried; 0 where that is now, infinite where it is drained."""

@@ -62,7 +62,8 @@ class HttpBackend:
         self._versioned = self.dialect == "anthropic"
         self._stream_clocks = Clocks(settings.first_token_timeout_s, settings.idle_timeout_s, settings.total_timeout_s)
         self._whole_clocks = Clocks(settings.total_timeout_s, settings.total_timeout_s, settings.total_timeout_s)
-        self._shown, self._since = "", endpoint.since  # the state, and since when, in seconds since the epoch
+        self._shown = self._stood = ""  # its state, and its endpoint's, as they were noted last
+        self._since = endpoint.since  # seconds since the epoch
         self.probe_at = float("inf")  # when it is to be probed out of its turn; monotonic
         self._cards = Cards(self.name, self.kind)
         self._leases = Leases(settings.max_in_flight, settings.queue, settings.queue_timeout_s, places)
@@ -122,7 +123,7 @@ class HttpBackend:
             self.location,
             state,
             reason,
-            max(self._since, self._endpoint.since),
+            self._since,
             leases.in_flight,
             leases.limit,
             leases.queued,
@@ -147,8 +148,8 @@ class HttpBackend:
             state, reason = self.health.state(len(self.models))
             reason = reason or endpoint.reason
         if state != self._shown:
-            self._since = self._clock.time() if self._shown else self._since
-            self._shown = state
+            self._since = endpoint.since if endpoint.state != self._stood else self._clock.time()
+            self._shown, self._stood = state, endpoint.state
         return state, reason
 
     # the way of an ask
@@ -251,6 +252,10 @@ class HttpBackend:
     def rest(self) -> None:
         """Close the idle connections."""
         self._line.rest()
+
+    def forget(self) -> None:
+        """Give the places of zombies back, whether it still computes for them or not."""
+        self._leases.bury(self._leases.zombies)
 
     @property
     def sockets(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -20,7 +21,6 @@ class Loan(Struct, frozen=True):
     """How an engine is, for who uses it (pool.Endpoint)."""
 
     url: str
-    key: str | None
     state: str
     reason: str
     since: float
@@ -36,6 +36,7 @@ class Lender:
         self._changed = changed
         self._engines: dict[str, tuple[BackendSettings, Engine]] = {}
         self._turns = Turns()
+        self.key = secrets.token_urlsafe(32)  # of all of them, so that a worker knows it before one is there
         self._sleepers: dict[str, tuple[Path, Sleeper]] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -69,9 +70,9 @@ class Lender:
 
     def loans(self) -> Mapping[str, Loan]:
         """How each engine is now, by the name of its backend."""
-        lent = {name: Loan(one.url, one.key, one.state, one.reason, one.since) for name, (_, one) in self._engines.items()}
+        lent = {name: Loan(one.url, one.state, one.reason, one.since) for name, (_, one) in self._engines.items()}
         for name, (_, sleeper) in self._sleepers.items():
-            lent[name] = Loan(sleeper.url, sleeper.key, sleeper.state, sleeper.reason, sleeper.since, sleeper.asleep)
+            lent[name] = Loan(sleeper.url, sleeper.state, sleeper.reason, sleeper.since, sleeper.asleep)
         return lent
 
     async def wake(self, name: str, timeout_s: float, path: Path) -> str | None:
@@ -95,7 +96,7 @@ class Lender:
 
     def _engine(self, model: Path, backend: BackendSettings, load_timeout_s: float = LOAD_S) -> Engine:
         log = self._settings.server.data / f"engine-{backend.name}.log"
-        made = Engine(model=model, slots=backend.slots, context=backend.context, name=backend.name, log=log, load_timeout_s=load_timeout_s)
+        made = Engine(model=model, slots=backend.slots, context=backend.context, name=backend.name, log=log, load_timeout_s=load_timeout_s, key=self.key)
         made.on_change = self._changed
         return made
 

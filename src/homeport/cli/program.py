@@ -22,6 +22,7 @@ COMMANDS = {
     "pull": ("pull:pull", "Bring a model from the hub or an address, and serve it."),
     "run": ("run:run", "Ask a model or a task, and see the answer as it comes."),
     "logs": ("logs:logs", "What happened: a line for each request, oldest first."),
+    "drift": ("drift:drift", "Are the models and their answers those that were recorded?"),
     "connect": ("connect:connect", "Point an app at this gateway: Aider, Codex, Zed and others."),
 }
 HABITS = {

@@ -20,7 +20,7 @@ def run_task(gateway: Gateway, name: str, text: str, *, json: bool) -> bool:
     from homeport.client import Client
     from homeport.errors import HomeportError
 
-    with Client(urls=gateway.urls, key=gateway.key, app="homeport-cli") as client:
+    with Client(urls=gateway.urls, key=gateway.key, app="homeport-cli", retries=0) as client:
         try:
             known = {task["name"]: task for task in client.get("/tasks").get("data") or []}
         except HomeportError:  # an older gateway, or none: what the model's name met is the better answer

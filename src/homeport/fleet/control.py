@@ -61,15 +61,23 @@ class Control:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(ORDER_S):
-                order = json.loads(await reader.readline())
-            answer = await self._obey(order) if isinstance(order, dict) else {}
-            writer.write(json.dumps({"pid": os.getpid(), **answer}).encode() + b"\n")
-            await writer.drain()
-        except (OSError, ValueError):  # it left, or spoke something else
-            pass
+            order = await _order(reader)
+            if order is not None:
+                writer.write(json.dumps({"pid": os.getpid(), **await self._obey(order)}).encode() + b"\n")
+                with contextlib.suppress(OSError):  # it left
+                    await writer.drain()
         finally:
             writer.close()
+
+
+async def _order(reader: asyncio.StreamReader) -> dict[str, Any] | None:
+    """What is ordered; None where nothing comes, or something else."""
+    try:
+        async with asyncio.timeout(ORDER_S):
+            order = json.loads(await reader.readline())
+    except (OSError, ValueError):
+        return None
+    return order if isinstance(order, dict) else None
 
 
 def tell(data: Path, order: dict[str, Any]) -> list[dict[str, Any]]:

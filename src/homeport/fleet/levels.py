@@ -12,8 +12,9 @@ import fcntl
 import hashlib
 import mmap
 import os
-from collections.abc import MutableSequence
 from pathlib import Path
+
+from homeport.ports import Pair
 
 ROWS = 4096  # keys that may have asked in one run; whoever comes later is counted by each worker for itself
 NAME, ROW = 16, 32  # bytes
@@ -27,7 +28,7 @@ class Levels:
         self._path = folder / "limits.levels"
         self._memory: mmap.mmap | None = None
 
-    def at(self, name: str) -> MutableSequence[float]:
+    def at(self, name: str) -> Pair:
         """The two levels of a key: of requests and of tokens. Where they cannot be shared, a pair of this worker's own."""
         digest = hashlib.blake2b(name.encode(), digest_size=NAME).digest()
         try:
@@ -42,10 +43,11 @@ class Levels:
         except OSError:
             return [0.0, 0.0]
         finally:
+            fcntl.flock(file, fcntl.LOCK_UN)  # said, for the memory keeps a descriptor of its own
             os.close(file)
 
 
-def _row(memory: mmap.mmap, digest: bytes) -> MutableSequence[float]:
+def _row(memory: mmap.mmap, digest: bytes) -> Pair:
     """The levels in the row of a key, a new one where it has none yet; a pair of one's own where all rows are taken. Only with the lock."""
     for start in range(0, ROWS * ROW, ROW):
         found = memory[start : start + NAME]

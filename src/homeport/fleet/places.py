@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterator
 
 from homeport.errors import HomeportError
 
-CELLS = 1024  # backends, pulled models included, that one run of a gateway may have had
+CELLS = 4096  # backends, pulled models included, and limited keys that one run of a gateway may have had
 PATIENCE_S = 0.005  # for a lock
 AGAIN_S = 0.01  # when what could not be done for want of the lock is tried again
 _WORD = 8

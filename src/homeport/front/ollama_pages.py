@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from homeport.errors import Malformed
-from homeport.front.pages import Name, Overview, stamp
+from homeport.front.pages import ANSWERS, Name, Overview, stamp
 from homeport.vocabulary import Weights
 
 _encode = msgspec.json.Encoder().encode
@@ -41,7 +41,7 @@ def tags(overview: Overview) -> bytes:
 
 def ps(overview: Overview) -> bytes:
     """`/api/ps`: the names that a healthy backend answers now."""
-    ready = [name for name in overview.models() if any(place.state == "healthy" for place in name.places)]
+    ready = [name for name in overview.models() if any(place.state in ANSWERS for place in name.places)]
     return _encode({"models": [_loaded(overview, name) for name in ready]})
 
 
@@ -104,7 +104,7 @@ def _listed(overview: Overview, name: Name) -> dict[str, Any]:
 def _loaded(overview: Overview, name: Name) -> dict[str, Any]:
     listed = _listed(overview, name)
     del listed["modified_at"]
-    loaded = [place.card.context for place in name.places if place.state == "healthy" and place.card is not None and place.card.context is not None]
+    loaded = [place.card.context for place in name.places if place.state in ANSWERS and place.card is not None and place.card.context is not None]
     return listed | {"expires_at": FOR_EVER, "size_vram": 0, "context_length": min(loaded, default=0)}
 
 

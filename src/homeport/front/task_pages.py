@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from homeport.errors import HomeportError, Malformed, TooLarge
+from homeport.errors import HomeportError, Malformed, TooLarge, Unauthenticated
 from homeport.front import pages
 from homeport.front.envelopes import told
 from homeport.front.gateway import Gateway
@@ -62,6 +63,29 @@ def listed(gateway: Gateway) -> bytes:
     return msgspec.json.encode(rows)
 
 
+class Call:
+    """One call of a task among the gateway's connections (Live)."""
+
+    def __init__(self, working: asyncio.Future[None], caller: Caller) -> None:
+        self._working = working
+        self._caller = caller
+        self.error: HomeportError | None = None  # why it was ended
+
+    def drain(self) -> None:
+        """It ends by itself."""
+
+    def leave(self, error: HomeportError) -> None:
+        self.error = error
+        self._working.cancel()
+
+    def revoke(self, names: set[str]) -> None:
+        if self._caller.key is not None and self._caller.key not in names:
+            self.leave(Unauthenticated("This key was revoked."))
+
+    def sweep(self, now: float) -> None:
+        """Its clocks are its upstream's."""
+
+
 class TaskRoute:
     """One call of a task as an ASGI app; the model stops where the caller leaves."""
 
@@ -76,7 +100,15 @@ class TaskRoute:
         body = await self._body(request)
         task, given, stream, offline = self._asked(request, body)
         work = self._stream(task, given, caller, headers, send) if stream else self._whole(task, given, caller, headers, offline, request, send)
-        await _unless_left(work, receive)
+        working = asyncio.ensure_future(work)
+        call = Call(working, caller)
+        self._gateway.connections.add(call)
+        try:
+            await _unless_left(working, receive)
+        finally:
+            self._gateway.connections.discard(call)
+        if call.error is not None and not stream:  # a stream that was begun is broken off
+            await _refusal(call.error, request.url.path, headers)(scope, receive, send)
 
     def _asked(self, request: HttpRequest, body: bytes) -> tuple[Task[Any, Any], dict[str, Any], bool, bool]:
         """The task, its arguments, whether it streams, and whether it may answer without a model. Raises Malformed, UnknownTask."""
@@ -136,7 +168,7 @@ class TaskRoute:
     def _asker(self, caller: Caller, headers: Headers) -> Any:
         from homeport.tasks.in_process import InProcess
 
-        return InProcess(self._gateway.serve, self._gateway.after, lambda model: places(self._gateway, model), caller, headers.get(b"user-agent", b""))
+        return InProcess(self._gateway.serve, self._gateway.after, lambda model: places(self._gateway, model), caller, headers)
 
 
 def places(gateway: Gateway, model: str) -> list[tuple[str | None, str]]:
@@ -209,25 +241,21 @@ def _number(text: str | None) -> float | None:
     return int(value) if value.is_integer() else value
 
 
-async def _unless_left(work: Any, receive: Receive) -> None:
-    """Do `work`; where the caller leaves it is cancelled. Raises what it raises."""
+async def _unless_left(working: asyncio.Future[None], receive: Receive) -> None:
+    """Wait for the work; where the caller leaves it is cancelled. Raises what it raises, but for its being cancelled."""
 
     async def gone() -> None:
         message: Message = {}
         while message.get("type") != "http.disconnect":
             message = await receive()
 
-    working, left = asyncio.ensure_future(work), asyncio.ensure_future(gone())
+    left = asyncio.ensure_future(gone())
     try:
         await asyncio.wait((working, left), return_when=asyncio.FIRST_COMPLETED)
     finally:
         left.cancel()
         if not working.done():
             working.cancel()
-    await asyncio.gather(left, return_exceptions=True)
-    try:
+        await asyncio.gather(left, return_exceptions=True)
+    with contextlib.suppress(asyncio.CancelledError):
         await working
-    except asyncio.CancelledError:
-        if not left.cancelled():  # the caller has left: there is nobody to tell
-            return
-        raise

@@ -8,7 +8,7 @@ import time
 from homeport.rules.wording import duration
 from homeport.vocabulary import Event
 
-TITLES = {"down": "{} is down", "up": "{} is up again", "test": "A test from Homeport"}
+TITLES = {"down": "{} is down", "up": "{} is up again", "test": "A test from Homeport", "drift": "A model has drifted"}
 
 
 def title(event: Event) -> str:

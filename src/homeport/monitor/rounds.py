@@ -43,7 +43,7 @@ def get(url: str) -> int:
 
 def name(peer: str) -> str:
     """What a watched Homeport is called in events."""
-    return f"Homeport at {urlsplit(peer).netloc}"
+    return f"Homeport at {urlsplit(peer).netloc.rpartition('@')[2]}"
 
 
 class Rounds:

@@ -1,4 +1,4 @@
-"""Heartbeats: what a backend's free probes found, by day, and how that is said. Days are those of UTC, counted since the epoch."""
+"""Heartbeats: what a backend's free probes found by day (in UTC, counted since the epoch), and how that is said."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ class Journal:
             return data
         if written != len(data):
             self._partial = data[written - 1 : written] != b"\n"
-            self.trouble = f"{self._folder} took only a part of what was written"
+            self.trouble = "the data folder took only a part of what was written"
         self._count(written)
         return data[written:]
 
@@ -215,7 +215,7 @@ class Journal:
             os.close(ended)
 
     def _note(self, error: OSError) -> None:
-        self.trouble = f"cannot write to {self._folder}: {error.strerror or error}"
+        self.trouble = f"cannot write to the data folder: {error.strerror or type(error).__name__}"
 
     def _overfull(self, times: int) -> bool:
         """Whether more waits than `times` the bounds, after one more try to write it."""

@@ -15,6 +15,7 @@ import msgspec
 from homeport.errors import Malformed, TaskFailed
 from homeport.ports import Asker
 from homeport.tasks import prompting
+from homeport.tasks.guarding import guarded
 from homeport.tasks.plan import Call, Outcome, Plan, Ready
 from homeport.tasks.running import Shown, Terms, run
 from homeport.tasks.shapes import Shape
@@ -57,6 +58,8 @@ class Task(Generic[P, R]):
         self.__doc__, self.__name__, self.__module__, self.__wrapped__ = function.__doc__, function.__name__, function.__module__, function
         self._signature = inspect.signature(function)
         hints = typing.get_type_hints(function, localns=dict(names or {}), include_extras=True)
+        if inspect.iscoroutinefunction(function):
+            raise TypeError(f"the task {self.name} is an async function; write a plain one, and await its .aio()")
         if not self.instructions:
             raise TypeError(f"the task {self.name} has no docstring, which is its prompt")
         if "return" not in hints:
@@ -77,12 +80,15 @@ class Task(Generic[P, R]):
     async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The same, to be awaited."""
         from homeport.client import AsyncClient
+        from homeport.tasks.clients import APP
         from homeport.tasks.over_http import OverHttp
 
         arguments = self._bound(args, kwargs)
         if isinstance(self._client, AsyncClient):
             return cast(R, (await self.run(arguments, OverHttp(self._client))).output)
-        async with AsyncClient(urls=self._client.urls if self._client is not None else None) as client:
+        if self._client is not None:
+            raise TypeError(f"the task {self.name} asks by a Client: call it, or give it an AsyncClient for .aio()")
+        async with AsyncClient(app=APP) as client:
             return cast(R, (await self.run(arguments, OverHttp(client))).output)
 
     def over(self, client: Client | AsyncClient) -> Task[P, R]:
@@ -126,12 +132,13 @@ class Task(Generic[P, R]):
         except TaskFailed as error:
             if self.told.offline is None or not offline:
                 raise
-            return Outcome(output=self.told.offline(**arguments), attempts=[dict(attempt) for attempt in error.attempts], offline=True)
+            known = guarded(self.name, "the offline function", self.told.offline, **arguments)
+            return Outcome(output=known, attempts=[dict(attempt) for attempt in error.attempts], offline=True)
 
     def _call(self, arguments: Mapping[str, Any]) -> Call:
         if self._plan is not None:
             return self._plan(self, **arguments)
-        known = self._function(**arguments)  # type: ignore[call-arg]  # its body is the rule that comes before the model
+        known = guarded(self.name, "the function", self._function, **arguments)  # its body is the rule that comes before the model
         if known is not None:
             return Ready(known)
         return self.asked(prompting.prompt(self.instructions, self.shape, arguments), sources=prompting.sources(arguments.values()))

@@ -18,22 +18,26 @@ from homeport.tasks import replies
 from homeport.vocabulary import Caller, Errand, Request, Said, Surface
 
 Serve = Callable[[Request, Out], Coroutine[Any, Any, None]]
+Places = Callable[[str], Sequence[tuple[str | None, str]]]
 After = Callable[[Callable[[bytes], object], bytes], None]
 
 
 class InProcess:
-    """Asks on behalf of one caller, whose key the receipts name. `after` holds an answer back until its receipt is on record."""
+    """Asks on behalf of one caller, whose key the receipts name. `after` holds an answer back until its receipt is on record.
 
-    def __init__(self, serve: Serve, after: After, places: Callable[[str], Sequence[tuple[str | None, str]]], caller: Caller, app: bytes = b"") -> None:
+    `heads`: the caller's own headers, of which its name and its trace go along.
+    """
+
+    def __init__(self, serve: Serve, after: After, places: Places, caller: Caller, heads: Mapping[bytes, bytes]) -> None:
         self._serve = serve
         self._after = after
         self._places = places
         self._caller = caller
-        self._app = app
+        self._heads = {name: heads[name] for name in (b"user-agent", b"traceparent") if name in heads}
 
     async def ask(self, path: str, body: Mapping[str, Any], errand: Errand, hear: Callable[[str], None] | None = None) -> Said:
         heads = {name.encode(): value.encode("ascii", "replace") for name, value in replies.headers(errand).items()}
-        heads[b"user-agent"] = self._app or b"homeport-task"
+        heads |= self._heads
         asked = body if hear is None else {**body, "stream": True, **replies.STREAMED}
         request = Request("openai", Surface(path), heads, msgspec.json.encode(asked), time.perf_counter(), self._caller)
         out = _Kept(self._after, hear)
@@ -45,7 +49,7 @@ class InProcess:
             if not runner.finished:  # whoever called the task has left
                 runner.leave(ClientLeft("the caller hung up"))
 
-    async def places(self, model: str) -> Sequence[tuple[str | None, str]]:
+    async def places(self, model: str, *, fresh: bool = False) -> Sequence[tuple[str | None, str]]:
         return self._places(model)
 
 
@@ -67,7 +71,12 @@ class _Kept:
         if status != 200:
             self._after(lambda _: self._fail(failure.told(status, body, heads, "this gateway")), b"")
             return
-        self._after(lambda _: self._done(replies.whole(msgspec.json.decode(body), heads)), b"")
+        try:
+            said = replies.whole(msgspec.json.decode(body, type=dict[str, Any]), heads)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self._after(lambda _: self._fail(failure.Cut("the answer is no JSON object")), b"")
+        else:
+            self._after(lambda _: self._done(said), b"")
 
     def begin(self, status: int, head: bytes) -> None:
         self.begun = True

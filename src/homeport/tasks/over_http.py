@@ -34,8 +34,8 @@ class OverHttp:
                 gathered.take(event)
         return gathered.said(stream.headers)
 
-    async def places(self, model: str) -> Sequence[tuple[str | None, str]]:
-        status = _fresh(self._client)
+    async def places(self, model: str, *, fresh: bool = False) -> Sequence[tuple[str | None, str]]:
+        status = None if fresh else _known(self._client)
         if status is None:
             status = _keep(self._client, await self._client.get("/status"))
         return replies.places(status, model)
@@ -58,14 +58,14 @@ class OverHttpNow:
                 gathered.take(event)
         return gathered.said(stream.headers)
 
-    async def places(self, model: str) -> Sequence[tuple[str | None, str]]:
-        status = _fresh(self._client)
+    async def places(self, model: str, *, fresh: bool = False) -> Sequence[tuple[str | None, str]]:
+        status = None if fresh else _known(self._client)
         if status is None:
             status = _keep(self._client, self._client.get("/status"))
         return replies.places(status, model)
 
 
-def _fresh(client: object) -> Any:
+def _known(client: object) -> Any:
     """What a client's gateway said of itself not long ago, or None."""
     found = _STATUS.get(client)
     return found[1] if found is not None and time.monotonic() - found[0] < STATUS_S else None

@@ -25,10 +25,10 @@ def headers(errand: Errand) -> dict[str, str]:
 
 def whole(body: Mapping[str, Any], heads: Mapping[str, str]) -> Said:
     """A reply that came in one."""
-    choices = body.get("choices") or [{}]
-    message = choices[0].get("message") or choices[0]
-    text = message.get("content") if "content" in message else message.get("text")
-    return Said(dict(body), text if isinstance(text, str) else "", choices[0].get("finish_reason"), _ours(heads))
+    choice = _first(body)
+    message = choice.get("message")
+    text = message.get("content") if isinstance(message, Mapping) else choice.get("text")
+    return Said(dict(body), text if isinstance(text, str) else "", choice.get("finish_reason"), _ours(heads))
 
 
 class Gathered:
@@ -58,6 +58,12 @@ class Gathered:
         text = "".join(self._text)
         body = {"choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": self._finish}], "usage": self._usage}
         return Said(body, text, self._finish, _ours(heads) | told)
+
+
+def _first(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    choices = body.get("choices")
+    found = choices[0] if isinstance(choices, list) and choices else {}
+    return found if isinstance(found, Mapping) else {}
 
 
 def places(status: Mapping[str, Any], name: str) -> Sequence[tuple[str | None, str]]:

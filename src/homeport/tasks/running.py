@@ -8,10 +8,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from homeport.errors import CallerError, HomeportError, NoRouteLeft, TaskFailed, TooLong
+from homeport.errors import CallerError, HomeportError, NoRouteLeft, NotReplayed, TaskFailed, TooLong
 from homeport.ports import Asker
 from homeport.tasks import gbnf, reading, replies
 from homeport.tasks.fault import Fault
+from homeport.tasks.guarding import guarded
 from homeport.tasks.partial import Growing, Partial
 from homeport.tasks.plan import CHAT, Outcome, Plan
 from homeport.vocabulary import Errand, Said
@@ -38,6 +39,8 @@ async def run(plan: Plan, terms: Terms, asker: Asker, show: Shown | None = None)
         outcome = await ladder.model(model)
         if outcome is not None:
             return outcome
+        if isinstance(ladder.error, NotReplayed):  # a backend seems to have died of it: no other one is to
+            break
     raise failed(terms.name, ladder.attempts, ladder.error)
 
 
@@ -77,7 +80,7 @@ class _Ladder:
                     return None
                 body = {**body, "messages": [*body["messages"], *_repair(said.text, fault)]}
             except HomeportError as error:
-                if isinstance(error, CallerError) and not isinstance(error, TooLong):
+                if isinstance(error, TaskFailed) or (isinstance(error, CallerError) and not isinstance(error, TooLong)):
                     raise
                 self.error = error
                 self._note(model, said, "unanswered", str(error), began)
@@ -92,7 +95,7 @@ class _Ladder:
         quotes = self.plan.shape is not None and self.plan.shape.quotes
         if not (quotes or self.terms.private):
             return ()
-        places = await self.asker.places(model)
+        places = await self.asker.places(model, fresh=self.terms.private)
         if self.terms.private and any(location != "local" for _, location in places):
             error = NoRouteLeft(f"The task {self.terms.name} is private, but `{model}` has a cloud among its backends. Give it one that is all local.")
             error.should_retry = False
@@ -144,8 +147,8 @@ class _Ladder:
             held += ["schema", *(["quote"] if shape.quotes else [])]
         output = plan.take(value)
         for check in plan.checks:
-            verdict = check(output)
             name = getattr(check, "__name__", "check")
+            verdict = guarded(self.terms.name, f"the check {name}", check, output)
             if verdict is False or isinstance(verdict, str):
                 raise Fault(name, "does not hold", verdict if isinstance(verdict, str) else "")
             held.append(name)
@@ -154,9 +157,19 @@ class _Ladder:
     def _note(self, model: str, said: Said | None, check: str | None, reason: str | None, began: float) -> None:
         if check is not None:
             self.failed.append(check)
-        backend = said.headers.get(replies.FIGURES["backend"]) if said is not None else None
-        spent = round((time.perf_counter() - began) * 1000, 2)
-        self.attempts.append({"model": model, "backend": backend, "check": check, "reason": reason, "ms": spent})
+        heads = said.headers if said is not None else {}
+        tokens = heads.get(replies.SPEEDS["tokens"], "")
+        self.attempts.append(
+            {
+                "model": model,
+                "backend": heads.get(replies.FIGURES["backend"]),
+                "location": heads.get(replies.FIGURES["location"]),
+                "check": check,
+                "reason": reason,
+                "tokens": int(tokens) if tokens.isdigit() else None,
+                "ms": round((time.perf_counter() - began) * 1000, 2),
+            }
+        )
 
 
 def _repair(text: str, fault: Fault) -> list[dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -98,17 +99,12 @@ async def cancelled(target: Target, streamed: bool) -> None:
     """A task that asks is cancelled while the answer comes."""
     async with AsyncAnthropic(base_url=target.url, api_key=target.key, auth_token=None, max_retries=0) as client:
 
-        async def ask() -> None:
+        async def ask(came: Callable[[], None]) -> None:
             answer: Any = await client.messages.create(**asks(target, "[slow]"), stream=streamed)
             async for _ in answer:
-                pass
+                came()
 
-        task = asyncio.create_task(ask())
-        await asyncio.sleep(0.3)
-        assert target.in_flight >= 1
-        task.cancel()
-        await asyncio.wait([task])
-        target.gone()
+        await target.cancelled(ask, streamed)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -117,19 +118,14 @@ async def cancelled(target: Target, streamed: bool) -> None:
     """A task that asks is cancelled while the answer comes."""
     model = dial(target)
 
-    async def ask() -> None:
+    async def ask(came: Callable[[], None]) -> None:
         if not streamed:
             await model.ainvoke("[slow]")
             return
         async for _ in model.astream("[slow]"):
-            pass
+            came()
 
-    task = asyncio.create_task(ask())
-    await asyncio.sleep(0.5)
-    assert target.in_flight >= 1
-    task.cancel()
-    await asyncio.wait([task])
-    target.gone()
+    await target.cancelled(ask, streamed)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -84,17 +85,12 @@ def cancel(target: Target) -> None:
 async def cancelled(target: Target, streamed: bool) -> None:
     """A task that asks is cancelled while the answer comes."""
 
-    async def ask() -> None:
+    async def ask(came: Callable[[], None]) -> None:
         answer: Any = await litellm.acompletion(**asks(target, "[slow]", stream=streamed))
         async for _ in answer:
-            pass
+            came()
 
-    task = asyncio.create_task(ask())
-    await asyncio.sleep(0.5)
-    assert target.in_flight >= 1, f"nothing was asked{' streamed' * streamed}"
-    task.cancel()
-    await asyncio.wait([task])
-    target.gone()
+    await target.cancelled(ask, streamed)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -87,17 +88,12 @@ async def cancelled(target: Target, streamed: bool) -> None:
     """A task that asks is cancelled while the answer comes."""
     client = AsyncClient(host=target.url, timeout=20)
 
-    async def ask() -> None:
+    async def ask(came: Callable[[], None]) -> None:
         answer: Any = await client.chat(target.model, said("[slow]"), stream=streamed)
         async for _ in answer:
-            pass
+            came()
 
-    task = asyncio.create_task(ask())
-    await asyncio.sleep(0.3)
-    assert target.in_flight >= 1
-    task.cancel()
-    await asyncio.wait([task])
-    target.gone()
+    await target.cancelled(ask, streamed)
 
 
 if __name__ == "__main__":

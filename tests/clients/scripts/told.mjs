@@ -13,10 +13,15 @@ export const CITY = { type: 'object', properties: { city: { type: 'string' } }, 
 export const TEXTS = ['a house by the sea', '12345']
 export const CUTS = ['close', 'end', 'error']
 export const FAULTS = ['absent', 'refuse', 'fail']
-const CELL_MS = 40_000
+const CELL_MS = 150_000
 const GONE_MS = 1_000
+const BUSY_MS = 30_000
+const TRIES = 3
 
 export class Absent extends Error {}
+
+// What may come of a machine with too much to do: the cell is tried again.
+class Slow extends Error {}
 
 export function check(holds, what) {
   if (!holds) throw new Error(what)
@@ -29,7 +34,7 @@ export function same(seen, wanted) {
 // Fails unless the pieces are the tale, and came one by one where the backend takes its time over each.
 export function flowed(target, pieces) {
   same(pieces.join(''), TALE)
-  check(target.watch === null || pieces.filter(Boolean).length > 2, `${pieces.length} pieces of a stream of 13`)
+  if (target.watch !== null && pieces.filter(Boolean).length <= 2) throw new Slow(`${pieces.length} pieces of a stream of 13`)
 }
 
 // How many requests the scripted backend answers now.
@@ -39,16 +44,20 @@ export async function inFlight(target) {
 }
 
 export async function asked(target) {
-  for (let n = 0; n < 200 && (await inFlight(target)) < 1; n++) await sleep(20)
-  check((await inFlight(target)) >= 1, 'nothing was asked')
+  const deadline = performance.now() + BUSY_MS
+  while ((await inFlight(target)) < 1) {
+    check(performance.now() < deadline, 'nothing was asked')
+    await sleep(20)
+  }
 }
 
 export async function gone(target) {
-  const deadline = performance.now() + GONE_MS
+  const left = performance.now()
   while ((await inFlight(target)) > 0) {
-    check(performance.now() < deadline, `the backend still answered ${GONE_MS} ms after the client had left`)
+    check(performance.now() < left + BUSY_MS, `the backend still answered ${BUSY_MS} ms after the client had left`)
     await sleep(20)
   }
+  if (performance.now() > left + GONE_MS) throw new Slow(`the backend still answered ${GONE_MS} ms after the client had left`)
 }
 
 export function fault(target, kind) {
@@ -75,16 +84,19 @@ export async function raised(calls) {
 export async function main(cells) {
   for (const target of JSON.parse(process.argv[2])) {
     for (const cell of target.cells) {
-      let seen
-      try {
-        const late = sleep(CELL_MS, undefined, { ref: false }).then(() => check(false, `nothing happened in ${CELL_MS / 1000} s`))
-        seen = `✓ ${(await Promise.race([cells[cell](target), late])) ?? ''}`.trim()
-      } catch (error) {
-        const said = String(error.message).replace(/\s+/g, ' ').slice(0, 300)
-        seen = error instanceof Absent ? `— ${said}` : error.name === 'Error' ? `✗ ${said}` : `✗ ${error.name}: ${said}`
-      }
-      console.log(JSON.stringify({ target: target.name, cell, seen }))
+      console.log(JSON.stringify({ target: target.name, cell, seen: await seenOf(() => cells[cell](target)) }))
     }
   }
   process.exit(0)
+}
+
+async function seenOf(cell, tries = TRIES) {
+  try {
+    const late = sleep(CELL_MS, undefined, { ref: false }).then(() => check(false, `nothing happened in ${CELL_MS / 1000} s`))
+    return `✓ ${(await Promise.race([cell(), late])) ?? ''}`.trim()
+  } catch (error) {
+    if (error instanceof Slow && tries > 1) return seenOf(cell, tries - 1)
+    const said = String(error.message).replace(/\s+/g, ' ').slice(0, 300)
+    return error instanceof Absent ? `— ${said}` : error.name === 'Error' ? `✗ ${said}` : `✗ ${error.name}: ${said}`
+  }
 }

@@ -72,7 +72,7 @@ def test_what_a_caller_sees(name: str) -> None:
     [
         ("second", ["ok"], 1, 1, None),
         ("cut", ["cut"], 1, 0, None),
-        ("second", ["ok"], 0, 1, "the fault was never met"),
+        ("second", ["ok"], 0, 1, "the fault was never met: []"),
         ("second", [], 1, 1, "lost: 0 receipts"),
         ("second", ["ok", "ok"], 1, 1, "duplicated: 2 receipts"),
         ("cut", ["ok"], 1, 0, "lost: the receipt says ok"),

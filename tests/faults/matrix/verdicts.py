@@ -97,7 +97,7 @@ def recorded(case: Case, outcome: Outcome, receipts: list[dict[str, Any]], met: 
     """As the journal and the backends saw it; what must not be is added to the outcome."""
     first, second = met[case.number], behind[case.number]
     if not first:
-        outcome.faults.append("the fault was never met")
+        outcome.faults.append(f"the fault was never met: {[receipt['attempts'] for receipt in receipts if 'attempts' in receipt]}")
     if len(receipts) != 1:
         outcome.faults.append(f"{'duplicated' if receipts else 'lost'}: {len(receipts)} receipts")
     elif (receipts[0]["outcome"] == "ok") != (outcome.seen in ("first", "second", "unreadable")):

@@ -30,7 +30,7 @@ HOMEPORT = [sys.executable, "-m", "homeport"]
         (["up", "--liste", ":1"], "Unknown option: --liste. Did you mean --listen? See: homeport up --help"),
         (["keys", "add"], 'Command "keys add" parameter NAME requires an argument. See: homeport keys add --help'),
         (["logs", "--last", "many"], 'Invalid value for --last: unable to convert "many" into int. See: homeport logs --help'),
-        (["up", "--workers", "2"], "--workers is not in this version yet; one process is what it runs. Leave the flag out"),
+        (["up", "--workers", "0"], "--workers takes a number from 1"),
         (["status", "--config", "nope.toml"], "nope.toml: no such file (asked for by --config)"),
         (["up", "--config", "nope.toml"], "nope.toml: no such file (asked for by --config)"),
         (["up", "--listen", "8461"], '--listen takes HOST:PORT; did you mean "127.0.0.1:8461"?'),

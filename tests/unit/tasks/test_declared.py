@@ -107,9 +107,15 @@ def _strange(text: str) -> object:
     """Say it."""
 
 
+async def _awaited(text: str) -> str:
+    """Say it."""
+    return text
+
+
 @pytest.mark.parametrize(
     ("function", "what"),
     [
+        (_awaited, "plain one"),
         (_no_docstring, "docstring"),
         (_no_result, "result type"),
         (_no_type, "no type for text"),
@@ -132,6 +138,8 @@ def test_where_nothing_listens_the_error_says_how_to_start_one() -> None:
 def test_a_client_of_the_wrong_kind_is_told() -> None:
     with pytest.raises(TypeError, match=r"\.aio"):
         pick.over(homeport.AsyncClient(urls="http://127.0.0.1:9"))("x", [])
+    with homeport.Client(urls="http://127.0.0.1:9") as client, pytest.raises(TypeError, match="AsyncClient"):
+        asyncio.run(pick.over(client).aio("x", []))
 
 
 def test_calls_take_arguments_as_the_function_does() -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 from msgspec import Struct
 
-from homeport.errors import Malformed, NoRouteLeft, TaskFailed, TooLong, UnknownModel
+from homeport.errors import Malformed, NoRouteLeft, NotReplayed, TaskFailed, TooLong, UnknownModel
 from homeport.tasks import Quote, Task, task
 from homeport.tasks.plan import Outcome
 from tests.unit.tasks.asking import Scripted
@@ -82,6 +82,13 @@ def test_a_model_that_is_off_is_passed_over_without_a_second_try() -> None:
     assert [(row["model"], row["check"]) for row in ran(climbing, asker).attempts] == [("small", "unanswered"), ("large", "unanswered"), ("cloud", None)]
 
 
+def test_what_a_backend_seems_to_have_died_of_is_not_sent_to_another_model() -> None:
+    asker = Scripted(models={"small": [NotReplayed("home went away")], "large": [GOOD], "cloud": [GOOD]})
+    with pytest.raises(TaskFailed, match="went away"):
+        ran(climbing, asker)
+    assert [asked["model"] for asked in asker.asked] == ["small"]
+
+
 def test_where_nothing_holds_the_error_has_each_check_and_no_answer() -> None:
     with pytest.raises(TaskFailed) as caught:
         ran(climbing, Scripted('{"name": "SECRET", "age": 1}'))
@@ -135,6 +142,28 @@ def test_checks_of_its_own_refuse_and_say_why_to_the_model_only() -> None:
         ran(adult, asker)
     assert "Ann" not in str(caught.value)
     assert "Ann is not wanted" in asker.asked[1]["messages"][2]["content"]
+
+
+def test_code_of_the_author_that_fails_is_told_by_its_kind_only() -> None:
+    def strange(found: Person) -> bool:
+        raise ValueError(f"{found.name} is strange")
+
+    def broken(text: str) -> Person:
+        raise KeyError(text)
+
+    @task(checks=[strange])
+    def checked(text: str) -> Person:
+        """Who is it?"""
+
+    @task(offline=broken)
+    def unhelped(text: str) -> Person:
+        """Who is it?"""
+
+    for made, asker, what in ((checked, Scripted(GOOD), "check strange .* ValueError"), (unhelped, Scripted("no"), "offline function .* KeyError")):
+        with pytest.raises(TaskFailed, match=what) as caught:
+            ran(made, asker)
+        assert caught.value.status == 500
+        assert "Ann" not in str(caught.value)
 
 
 def test_an_engine_that_refuses_the_schema_is_asked_without() -> None:

@@ -22,7 +22,7 @@ CONNECT_S, ANSWER_S, TRY_S = 3.0, 10.0, 120.0
 QUESTION = "Say hello in five words."
 TRY_TOKENS = 256  # room for a model that thinks first
 SHOWN = 80  # characters of the answer
-READY = ("healthy", "ready", "up")
+READY = ("healthy", "degraded", "ready", "up")
 
 
 class Finding(Struct, frozen=True):

@@ -1,0 +1,196 @@
+"""Puts small faults into the modules on which the promises rest, and counts those that no test notices: `make mutants`.
+
+What was tried is kept in `build/mutants.jsonl` and not tried again while the module, its tests and this tool stay the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import json
+import os
+import random
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from tests import figures
+from tests.mutants import trial
+from tests.mutants.mutations import Mutant, mutants, mutated
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+STATE = ROOT / "build" / "mutants.jsonl"
+LEAST = 85.0  # % of a module's mutants
+EXAMPLES = 40
+CPU_FACTOR, CPU_SPARE_S = 4.0, 8.0  # of what the tests use without a fault
+LOADED = ("hypothesis.stateful", "msgspec", "sqlite3", "asyncio", "uvloop", "homeport.ports", "homeport.errors", "homeport.vocabulary")  # before each fork
+
+
+class Room(NamedTuple):
+    """A module and the tests that must notice; those that are quick first."""
+
+    module: str
+    tests: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        return ROOT / "src" / Path(*self.module.split(".")).with_suffix(".py")
+
+
+ROOMS = {
+    "leases": Room("homeport.backends.leases", ("tests/unit/backends/test_leases.py", "tests/properties/test_leases.py")),
+    "breaker": Room("homeport.rules.breaker", ("tests/unit/rules/test_breaker.py", "tests/properties/test_breaker.py")),
+    "health": Room("homeport.backends.health", ("tests/unit/backends/test_health.py", "tests/properties/test_breaker.py")),
+    "outbox": Room("homeport.monitor.outbox", ("tests/unit/monitor/test_outbox.py", "tests/properties/test_outbox.py")),
+    "journal": Room("homeport.storage.journal", ("tests/unit/storage/test_journal.py", "tests/properties/test_journal.py")),
+}
+
+
+class Count(NamedTuple):
+    """What came of one module."""
+
+    room: str
+    all: int
+    tried: int
+    survived: list[Mutant]
+    excused: list[Mutant]  # of those that survived: the same in effect (equivalent.txt)
+
+    @property
+    def score(self) -> float:
+        """% noticed, of all that were tried."""
+        return 100.0 * (self.tried - len(self.survived)) / max(1, self.tried)
+
+    @property
+    def adjusted(self) -> float:
+        """% noticed, of those that can be."""
+        return 100.0 * (self.tried - len(self.survived)) / max(1, self.tried - len(self.excused))
+
+
+def equivalents(text: str) -> dict[str, dict[str, str]]:
+    """Room → name of a mutant → why no test can notice it: a line `# why` above the names it holds for, under `[room]`."""
+    found: dict[str, dict[str, str]] = {}
+    room = why = ""
+    for line in filter(None, map(str.strip, text.splitlines())):
+        if line.startswith("["):
+            room, why = line.strip("[]"), ""
+            found[room] = {}
+        elif line.startswith("#"):
+            why = line.lstrip("# ")
+        elif not room or not why:
+            raise ValueError(f"it has no [room] or no reason above it: {line}")
+        else:
+            found[room][line] = why
+    return found
+
+
+def digest(*paths: Path, more: str = "") -> str:
+    """Of what stands in these files."""
+    return hashlib.sha256(b"\0".join([more.encode(), *(path.read_bytes() for path in paths)])).hexdigest()[:16]
+
+
+class Notebook:
+    """What was tried before, and by what it was noticed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[tuple[str, str], tuple[str, str | None]] = {}
+        if path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                module, tests, name, by = json.loads(line)
+                self._known[module, name] = tests, by
+
+    def look_up(self, module: str, tests: str, name: str, *, lenient: bool) -> tuple[bool, str | None]:
+        """Whether it is known, and by what it was noticed; `lenient` believes older tests as long as they noticed it."""
+        then, by = self._known.get((module, name), ("", None))
+        return then == tests or (lenient and by is not None), by
+
+    def note(self, module: str, tests: str, name: str, by: str | None) -> None:
+        self._known[module, name] = tests, by
+        self._path.parent.mkdir(exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps([module, tests, name, by], ensure_ascii=False) + "\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0 where every module reached LEAST."""
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
+    parser.add_argument("rooms", nargs="*", metavar="module", help=f"of {', '.join(ROOMS)}; all without it")
+    parser.add_argument("--sample", type=int, metavar="N", help="N mutants of each module, drawn by the seed")
+    parser.add_argument("--seed", type=int, default=6, help="of the order and the sample")
+    parser.add_argument("--examples", type=int, default=EXAMPLES, metavar="N", help="runs of a state machine for each mutant, at most")
+    parser.add_argument("--survivors", action="store_true", help="only those not noticed so far: quick while tests are being written")
+    parser.add_argument("--list", action="store_true", help="name the mutants and end")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.rooms) - set(ROOMS):
+        parser.error(f"no such module: {', '.join(sorted(unknown))}")
+    rooms = options.rooms or list(ROOMS)
+    if options.list:
+        for name in rooms:
+            print(*(f"{name}:{mutant.line} {mutant.name}" for mutant in mutants(ROOMS[name].path.read_text(encoding="utf-8"))), sep="\n")
+        return 0
+    if not Path("/proc/self/stat").exists():
+        print("make mutants needs Linux: it looks after its trials by way of /proc.", file=sys.stderr)
+        return 2
+    os.chdir(ROOT)
+    for name in LOADED:
+        importlib.import_module(name)
+    counts = [count(name, options) for name in rooms]
+    report(counts, options.seed)
+    return 0 if all(one.score >= LEAST for one in counts) else 1
+
+
+def count(name: str, options: argparse.Namespace) -> Count:
+    """Try the mutants of one room."""
+    room, notebook = ROOMS[name], Notebook(STATE)
+    source = room.path.read_text(encoding="utf-8")
+    tests = [test for test in room.tests if (ROOT / test).exists()]
+    module = digest(room.path)
+    fixed = digest(*(ROOT / test for test in tests), HERE / "mutations.py", more=str(options.examples))
+    everything = mutants(source)
+    chosen = random.Random(options.seed).sample(everything, min(options.sample or len(everything), len(everything)))
+    began = time.process_time(), os.times()
+    healthy = trial.noticed(room.module, room.path, mutated_by_nothing(source), tests, examples=options.examples, cpu_s=600.0)
+    if healthy is not None:
+        raise SystemExit(f"{name}: its tests fail without any fault in it: {healthy}")
+    spent = os.times().children_user + os.times().children_system - began[1].children_user - began[1].children_system
+    survived = []
+    for number, mutant in enumerate(chosen, 1):
+        known, by = notebook.look_up(module, fixed, mutant.name, lenient=options.survivors)
+        if not known:
+            by = trial.noticed(
+                room.module, room.path, mutated(source, mutant), tests, examples=options.examples, cpu_s=CPU_FACTOR * spent + CPU_SPARE_S
+            )
+            notebook.note(module, fixed, mutant.name, by)
+        if by is None:
+            survived.append(mutant)
+            print(f"{name}:{mutant.line} survived ({number}/{len(chosen)})  {mutant.name}", flush=True)
+    excuses = equivalents((HERE / "equivalent.txt").read_text(encoding="utf-8")).get(name, {})
+    for stale in sorted(set(excuses) - {mutant.name for mutant in everything}):
+        print(f"{name}: equivalent.txt names a mutant that is not there: {stale}")
+    for stale in sorted(set(excuses) & {mutant.name for mutant in chosen} - {mutant.name for mutant in survived}):
+        print(f"{name}: equivalent.txt excuses a mutant that was noticed: {stale}")
+    return Count(name, len(everything), len(chosen), survived, [mutant for mutant in survived if mutant.name in excuses])
+
+
+def mutated_by_nothing(source: str) -> trial.ast.Module:
+    """The module as it is."""
+    return trial.ast.parse(source)
+
+
+def report(counts: list[Count], seed: int) -> None:
+    """The table, and its figures for docs/reliability.md."""
+    print(f"\n{'module':10}{'mutants':>9}{'tried':>8}{'noticed':>9}{'survived':>10}{'same':>6}{'score':>9}{'without the same':>19}")
+    for one in counts:
+        noticed = one.tried - len(one.survived)
+        print(f"{one.room:10}{one.all:9}{one.tried:8}{noticed:9}{len(one.survived):10}{len(one.excused):6}{one.score:8.1f}%{one.adjusted:18.1f}%")
+        sentence = f"{noticed} of {one.tried} noticed ({one.all} in all); {one.adjusted:.1f} % without {len(one.excused)} that are the same in effect"
+        figures.note(f"mutants.{one.room}", round(one.score, 1), "%", seed=seed, note=sentence)
+    figures.note("mutants.tried", sum(one.tried for one in counts), seed=seed)
+    figures.note("mutants.survived", sum(len(one.survived) for one in counts), seed=seed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
