@@ -14,7 +14,7 @@ ifneq ($(shell cat $(VENV)/installed 2>/dev/null),$(CURDIR))
 MOVED := moved
 endif
 
-.PHONY: help install up test clients check lock wheel bench pilot pilot-eval clean moved needs
+.PHONY: help install up test clients check lock wheel bench reliability pilot pilot-eval clean moved needs
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -43,6 +43,9 @@ check: $(VENV)/tested ## lint, format, types, layers, budgets
 
 bench: $(VENV)/installed ## measure this gateway beside nginx; PEERS=1 adds other gateways
 	@$(BIN)/python -m bench $(ARGS)
+
+reliability: $(VENV)/tested ## inject every fault there is, and write what came of it into docs/reliability.md; ARGS="year owner" does parts
+	@$(BIN)/python -m tests.reliability $(ARGS)
 
 pilot: $(VENV)/installed ## train the bundled model anew
 	@$(MAKE) -C pilot train PYTHON="$(CURDIR)/$(BIN)/python"

@@ -201,6 +201,16 @@ class Siblings(Protocol):
         """Answer siblings who ask for a topic. `give` is called on the event loop, and is quick."""
 
 
+class Pair(Protocol):
+    """Two numbers in memory that others may share: what a key has used of its requests and of its tokens, as levels of rules.rates."""
+
+    def __getitem__(self, index: int, /) -> float:
+        """One of them."""
+
+    def __setitem__(self, index: int, value: float, /) -> None:
+        """Put another in its place."""
+
+
 class Places(Protocol):
     """Places at one backend, counted over all who share it: the workers of this gateway, or only this process."""
 

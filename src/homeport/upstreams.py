@@ -181,13 +181,15 @@ class Upstreams:
 
     async def _retire(self, backend: HttpBackend, engine: Engine | None) -> None:
         """Let it end the answers it has under way, then close it."""
-        settled = time.monotonic()
+        settled, patience = time.monotonic(), time.monotonic() + backend.settings.total_timeout_s
         while backend.busy:
             backend.rest()
             await asyncio.sleep(RETIRE_S)
             if backend.zombies and time.monotonic() > settled + 1.0:
                 await self._guarded(backend.probing.settle, backend.name)
                 settled = time.monotonic()
+            if time.monotonic() > patience:  # only zombies are left by now, and nobody says whether they are computed
+                backend.forget()
         backend.close()
         if engine is not None:
             await engine.stop()

@@ -65,6 +65,7 @@ def test_a_backend_that_flaps_100_times(tmp_path: Path, away_s: float, there_s: 
     )
 
 
+@pytest.mark.slow
 def test_a_crash_between_sending_and_noting(tmp_path: Path) -> None:
     with Receiver() as receiver, bound() as holder:
         path = config(tmp_path, {"home": f"http://127.0.0.1:{holder.getsockname()[1]}"}, monitor={**QUICK, "notify": [receiver.url]})
@@ -81,6 +82,7 @@ def test_a_crash_between_sending_and_noting(tmp_path: Path) -> None:
         figures.note("owner.crash", "down, and the same down again under the same id", note="killed after the receiver had it, before that was noted")
 
 
+@pytest.mark.slow
 def test_a_restart_during_an_outage(tmp_path: Path) -> None:
     """The same outage is not told twice; its end is, with how long it lasted since its beginning."""
     with Receiver() as receiver, bound() as holder:

@@ -68,6 +68,7 @@ def reload(gateway: Running) -> Any:
 
 @pytest.mark.slow
 def test_what_changed_is_taken_over_and_what_did_not_is_kept(tmp_path: Path, home: ScriptedBackend, vm: ScriptedBackend) -> None:
+    home.default = Answer(tokens=WORDS, delay_s=0.8)  # so slow that the command has its time
     with Spawned(config(tmp_path, {"home": home.url})) as gateway:
         under_way = begin(gateway.url)
         assert soon(lambda: home.in_flight == 1)

@@ -8,6 +8,7 @@ count in the same microsecond may count one for two, which no limit notices.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import mmap
@@ -37,13 +38,15 @@ class Levels:
             return [0.0, 0.0]
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
-            os.ftruncate(file, ROWS * ROW)
+            if os.fstat(file).st_size < ROWS * ROW and os.pwrite(file, bytes(ROWS * ROW), 0) < ROWS * ROW:
+                return [0.0, 0.0]  # no room; a file with holes would end the process where there is none later
             memory = self._memory = self._memory or mmap.mmap(file, ROWS * ROW)
             return _row(memory, digest)
         except OSError:
             return [0.0, 0.0]
         finally:
-            fcntl.flock(file, fcntl.LOCK_UN)  # said, for the memory keeps a descriptor of its own
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_UN)  # said, for the memory keeps a descriptor of its own
             os.close(file)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, MutableSequence
+from collections.abc import Callable, Iterable
 
 from homeport.errors import OverBudget
-from homeport.ports import Places
+from homeport.ports import Pair, Places
 from homeport.rules import rates
 from homeport.settings import KeyLimits, LimitSettings
 from homeport.vocabulary import Ask, Receipt
@@ -20,7 +20,7 @@ class Meter:
 
     __slots__ = ("asks", "levels", "limits", "places")
 
-    def __init__(self, limits: KeyLimits, levels: MutableSequence[float], places: Places | None) -> None:
+    def __init__(self, limits: KeyLimits, levels: Pair, places: Places | None) -> None:
         self.limits = limits
         self.levels = levels  # those of rules.rates: of requests, of tokens
         self.places = places  # None: nobody shares them
@@ -52,7 +52,7 @@ class Limits:
         settings: LimitSettings,
         now: Callable[[], float] = time.monotonic,
         *,
-        levels: Callable[[str], MutableSequence[float]] = lambda _: [0.0, 0.0],
+        levels: Callable[[str], Pair] = lambda _: [0.0, 0.0],
         places: Callable[[str], Places] | None = None,
     ) -> None:
         self._settings = settings

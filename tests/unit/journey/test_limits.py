@@ -127,13 +127,21 @@ def test_without_limits_the_step_is_the_plain_one() -> None:
 
 
 def test_other_limits_while_it_runs() -> None:
-    """What is under way and what was used counts on; a limit that is new begins now."""
+    """What was used, and what has a place, counts on; a limit that is new begins now."""
     limits = Limits(LimitSettings(requests_per_minute=2), Clock())
     for number in range(2):
         limits.spend(ask(number, "ada"))
     refusal(limits, 2)
     limits.apply(LimitSettings(requests_per_minute=3, max_in_flight=3))
     assert refusal(limits, 3).retry_after_s == 20  # a minute's worth was used, and one more takes 20 s now
-    limits.apply(LimitSettings(max_in_flight=3))
+    limits.apply(LimitSettings(max_in_flight=2))
     limits.spend(ask(4, "ada"))
-    assert "3 requests under way" in str(refusal(limits, 5))
+    limits.spend(ask(5, "ada"))
+    assert "2 requests under way" in str(refusal(limits, 6))
+    limits.apply(LimitSettings(max_in_flight=3))
+    limits.spend(ask(7, "ada"))
+    limits.apply(LimitSettings())
+    limits.settled(receipt(ask(4, "ada"), 0))
+    limits.apply(LimitSettings(max_in_flight=3))
+    limits.spend(ask(8, "ada"))
+    refusal(limits, 9)

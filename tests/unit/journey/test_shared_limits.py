@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -73,6 +74,12 @@ def test_more_keys_than_rows_are_counted_by_each_for_itself(tmp_path: Path, monk
         assert not refused(first, number, f"key-{number}")
     assert refused(second, 200, "key-127")
     assert [refused(first, 201, "late"), refused(second, 202, "late"), refused(first, 203, "late")] == [False, False, True]
+
+
+def test_no_room_no_sharing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "pwrite", lambda *_: 100)
+    first, second = pair(tmp_path, LimitSettings(requests_per_minute=1), Clock())
+    assert [refused(first, 1), refused(second, 2), refused(first, 3)] == [False, False, True]
 
 
 def test_no_folder_no_sharing(tmp_path: Path) -> None:
