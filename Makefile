@@ -14,7 +14,7 @@ ifneq ($(shell cat $(VENV)/installed 2>/dev/null),$(CURDIR))
 MOVED := moved
 endif
 
-.PHONY: help install up test clients check lock wheel bench reliability pilot pilot-eval clean moved needs
+.PHONY: help install up test clients mutants check lock wheel bench reliability pilot pilot-eval clean moved needs
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -33,6 +33,9 @@ test: check needs ## the whole test suite, installing what it needs; ARGS="tests
 clients: $(VENV)/tested ## ask through every client again, and write what was seen into docs/clients.md
 	@$(BIN)/python -m tests.clients.installing
 	@UPDATE_CLIENTS=1 $(BIN)/python -m pytest tests/clients/test_matrix.py
+
+mutants: $(VENV)/tested ## put small faults into the modules that promise most, count those no test sees; ARGS="breaker --sample 40"
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 check: $(VENV)/tested ## lint, format, types, layers, budgets
 	@failed=; \

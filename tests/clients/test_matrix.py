@@ -5,11 +5,12 @@ What is seen is what docs/clients.md says; `make clients` writes it there.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import subprocess
 from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import msgspec
@@ -63,17 +64,22 @@ CLIENTS = [
 @pytest.fixture(scope="module")
 def looks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, talker: Path, bare: tuple[str, str]) -> dict[str, Future[Seen]]:
     """What each client saw that is asked for here. They are tried beside each other, for they wait longer than they work."""
+    faulthandler.cancel_dump_traceback_later()  # this is all of their time at once, and bounded by CLIENT_S
     tests = [item for item in request.session.items if isinstance(item, pytest.Function) and item.originalname == test_a_client.__name__]
     wanted = [client for client in CLIENTS if any(test.callspec.params["client"] is client for test in tests)]
     seen: dict[str, Future[Seen]] = {client.name: Future() for client in wanted}
     with stage(tmp_path_factory.mktemp("matrix"), talker, bare, wanted) as scene, ThreadPoolExecutor(AT_ONCE) as threads:
-        for client in by_rooms(wanted):
-            try:
-                starts = command(client.room, SCRIPTS / client.script.split()[0])
-            except CannotInstall as reason:
-                seen[client.name].set_exception(reason)
-            else:
-                seen[client.name] = threads.submit(look, client, starts, scene.places(client), tmp_path_factory.mktemp("client"))
+        try:
+            for client in by_rooms(wanted):
+                try:
+                    starts = command(client.room, SCRIPTS / client.script.split()[0])
+                except CannotInstall as reason:
+                    seen[client.name].set_exception(reason)
+                else:
+                    seen[client.name] = threads.submit(look, client, starts, scene.places(client), tmp_path_factory.mktemp("client"))
+            wait(seen.values())
+        finally:
+            threads.shutdown(cancel_futures=True)
     return seen
 
 

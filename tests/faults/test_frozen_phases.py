@@ -47,12 +47,12 @@ def took(gateway: Running, model: str) -> float:
     return time.perf_counter() - began
 
 
-def later(gateway: Running, phase: str, given_up_s: float) -> None:
+def later(gateway: Running, phase: str, streamed: bool, given_up_s: float) -> None:
     """The asks after it take what asks of the spare alone take."""
     normal = [took(gateway, "spare") for _ in range(LATER)]
     after = [took(gateway, "assistant") for _ in range(LATER)]
     more_ms = (statistics.median(after) - statistics.median(normal)) * 1000
-    name = phase.replace(" ", "_")
+    name = f"{phase}, {'a stream' if streamed else 'a whole reply'}".replace(" ", "_")
     figures.note(f"frozen.{name}.given_up", round(given_up_s, 2), "s", note=f"its clock: {CLOCK_S:g} s")
     figures.note(f"frozen.{name}.later", round(more_ms, 2), "ms", note=f"more than asks of the other backend take, median of {LATER}")
     figures.note(f"frozen.{name}.slowest", round(max(after) * 1000, 1), "ms", note=f"the slowest of {LATER}")
@@ -87,7 +87,7 @@ def test_stopped(tmp_path: Path, phase: str, streamed: bool) -> None:
             else:
                 assert (heard.text, heard.end) == (SPARE, "complete")
             assert seconds < CLOCK_S + SLACK_S
-            later(gateway, phase, seconds)
+            later(gateway, phase, streamed, seconds)
             home.go_on()
 
 
@@ -115,4 +115,4 @@ def test_stopped_while_connecting(tmp_path: Path, streamed: bool) -> None:
         seconds = time.perf_counter() - began
         assert (heard.text, heard.end) == (SPARE, "complete")
         assert seconds < CLOCK_S + SLACK_S
-        later(gateway, "while connecting", seconds)
+        later(gateway, "while connecting", streamed, seconds)

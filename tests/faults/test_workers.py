@@ -17,7 +17,7 @@ import pytest
 
 from homeport.testing.backend import ScriptedBackend
 from homeport.testing.script import Answer
-from tests.caller import Caller, Heard, ask, asked, chat, request_bytes
+from tests.caller import Caller, Heard, ask, asked, chat
 from tests.gateway import Spawned, config, soon
 
 pytestmark = [
@@ -81,13 +81,14 @@ def test_the_backend_sees_no_more_than_its_places_from_all_workers_together(tmp_
             assert len(shares) == 2 and sum(shares) == 200 and min(shares) > 20, f"both work: {shares}"
 
 
-async def _stream(url: str) -> tuple[Caller, Heard]:
-    """A stream that has begun."""
-    caller = await Caller(url).__aenter__()
-    await caller.send(request_bytes(chat(stream=True)))
-    heard = Heard()
-    await caller.head(heard)
-    return caller, heard
+def test_the_queue_is_that_of_all_workers(tmp_path: Path) -> None:
+    with ScriptedBackend(Answer(text="hello", wait_s=3.0)) as home:
+        with Spawned(config(tmp_path, {"home": {"url": home.url, **PATIENT, "queue": 4}}), "--workers", "2") as gateway:
+            heard = asyncio.run(asyncio.wait_for(many(gateway.url, 40), 60))
+            counts = Counter(one.status for one in heard)
+            assert counts.keys() == {200, 503}
+            assert 7 <= counts[200] <= 8, f"three at once and four who wait, or one more where two workers looked at the same time: {counts}"
+            assert home.in_flight_peak == 3
 
 
 def test_a_worker_that_is_killed_gives_its_places_back_and_others_go_on(tmp_path: Path) -> None:
@@ -186,10 +187,11 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
             assert len(list((tmp_path / "data").glob("run-*"))) == 1
 
 
-def test_a_signal_drains_all_and_a_second_one_ends_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["alone", "workers"])
+def test_a_signal_drains_all_and_a_second_one_ends_at_once(tmp_path: Path, flags: tuple[str, ...]) -> None:
     with ScriptedBackend(Answer(tokens=WORDS, delay_s=0.1)) as home:
         path = config(tmp_path, {"home": {"url": home.url, **PATIENT, "max_in_flight": 8}}, drain_timeout_s=30)
-        gateway = Spawned(path, "--workers", "2")
+        gateway = Spawned(path, *flags)
         with gateway:
 
             async def scene() -> list[Heard]:
@@ -204,7 +206,7 @@ def test_a_signal_drains_all_and_a_second_one_ends_at_once(tmp_path: Path) -> No
             assert soon(lambda: not children(gateway.pid), 10)
             gateway.end(0)
         home.default = Answer(tokens=WORDS, endless=True, delay_s=0.1)
-        with Spawned(path, "--workers", "2") as gateway:
+        with Spawned(path, *flags) as gateway:
 
             async def endless() -> list[Heard]:
                 asks = [asyncio.ensure_future(ask(gateway.url, chat(stream=True))) for _ in range(4)]

@@ -64,7 +64,9 @@ def test_every_engine_is_known_without_a_generation(tmp_path: Path, kind: str, s
 
 
 def test_our_own_engine_is_known_once_it_has_loaded(tmp_path: Path) -> None:
-    with Running(config(tmp_path, {"pilot": {"kind": "pilot", "max_in_flight": 4}}, models={"assistant": {"routes": [{"backend": "pilot"}]}})) as gateway:
+    models = {"assistant": {"routes": [{"backend": "pilot"}]}}
+    path = config(tmp_path, {"pilot": {"kind": "pilot", "max_in_flight": 4}}, models=models, monitor={"probe_interval_s": 1})
+    with Running(path) as gateway:
         assert soon(lambda: cards(gateway)["assistant"] != [None], 30)
         (card,) = cards(gateway)["assistant"]
         assert (card["engine"], card["format"], card["capabilities"]["embedding"]) == ("llama.cpp", "yes", True)

@@ -26,6 +26,11 @@ def limited(folder: Path, url: str, limit: str) -> Spawned:
     return Spawned(path, "--workers", "2")
 
 
+async def connected(url: str, number: int) -> list[Caller]:
+    """So many callers at once, so that more than one worker takes them."""
+    return await asyncio.gather(*(Caller(url).__aenter__() for _ in range(number)))
+
+
 def test_requests(tmp_path: Path) -> None:
     with ScriptedBackend("well", style="vllm") as backend, limited(tmp_path, backend.url, "requests_per_minute = 12") as gateway:
 
@@ -49,7 +54,7 @@ def test_places_and_a_worker_that_dies(tmp_path: Path) -> None:
                 return sum([b" 200 " in await caller.reader.readline() for caller in callers])
 
             async def go() -> None:
-                first = [await Caller(gateway.url).__aenter__() for _ in range(12)]
+                first = await connected(gateway.url, 24)
                 assert await hold(first) == 3
                 for worker in workers(gateway.pid):
                     os.kill(worker, signal.SIGKILL)
@@ -57,7 +62,7 @@ def test_places_and_a_worker_that_dies(tmp_path: Path) -> None:
                     await caller.leave()
                 assert await asyncio.to_thread(backend.until, lambda: backend.in_flight == 0, 10.0)
                 assert await asyncio.to_thread(soon, lambda: len(workers(gateway.pid)) == 2, 20.0)
-                second = [await Caller(gateway.url).__aenter__() for _ in range(8)]
+                second = await connected(gateway.url, 24)
                 assert await hold(second) == 3
                 for caller in second:
                     await caller.leave()

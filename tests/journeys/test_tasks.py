@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 import homeport
-from homeport.errors import TaskFailed
+from homeport.errors import BadSettings, TaskFailed
+from homeport.settings import load
 from homeport.tasks.library import classify, extract
 from homeport.testing.backend import ScriptedBackend
 from homeport.testing.script import Answer, Fault, Point, Refuse
-from tests.caller import Caller, Heard, asked, request_bytes
+from tests.caller import Caller, Heard, asked, chat, request_bytes
 from tests.gateway import Running, Spawned, config, soon
 
 TEXT = "Hi, Ann Lee here. I paid €3 on 2 May."
@@ -25,6 +26,10 @@ from homeport import task
 
 @task(model="small", escalate=["large"])
 def shout(text: str) -> list[str]:
+    """Which words are shouted?"""
+
+@task(model="small", escalate=["large", "both"], private=True)
+def diary(text: str) -> list[str]:
     """Which words are shouted?"""
 
 @task(model="large", private=True)
@@ -243,6 +248,64 @@ def test_revoking_the_key_ends_the_answer_under_way(gateway: Running, backend: S
     heard = asyncio.run(revoked())
     assert (heard.status, heard.end) == ((200, "aborted") if streamed else (401, "complete"))
     assert soon(lambda: backend.in_flight == 0, 2.0)
+
+
+def test_what_a_caller_says_of_its_task_is_names_only_in_the_receipt(gateway: Running) -> None:
+    heads = {"homeport-task": "my task<b>\u00e9", "homeport-checks": "quote, ,js on," + "x," * 50}
+    asked(gateway.url, chat(model="default"), headers=heads)
+    [receipt] = gateway.journal.settled(1)
+    assert receipt["task"] == "mytaskb"
+    assert receipt["checks"] == ["quote", "json", *["x"] * 14]
+
+
+def test_a_reload_runs_the_files_anew_and_refuses_one_that_is_broken(backend: ScriptedBackend, tmp_path: Path) -> None:
+    file = tmp_path / "tasks.py"
+    file.write_text(FILE, encoding="utf-8")
+    path = config(tmp_path, {"only": backend.url})
+    path.write_text(path.read_text(encoding="utf-8") + '[tasks]\npaths = ["tasks.py"]\n', encoding="utf-8")
+
+    def reloaded(gateway: Running) -> None:
+        asyncio.run_coroutine_threadsafe(gateway.app.reload(load(config=path)), gateway._loop).result(20)
+
+    def names(gateway: Running) -> set[str]:
+        return {task["name"] for task in asked(gateway.url, method="GET", path="/tasks").json}
+
+    with Running(path) as gateway:
+        assert {"shout", "secret"} <= names(gateway)
+        file.write_text("1 +", encoding="utf-8")
+        with pytest.raises(BadSettings, match=r"tasks\.py:1: is not Python"):
+            reloaded(gateway)
+        assert {"shout", "secret"} <= names(gateway)
+        file.write_text(FILE.replace("shout", "whisper"), encoding="utf-8")
+        reloaded(gateway)
+        assert "whisper" in names(gateway)
+        assert "shout" not in names(gateway)
+
+
+FAULTS: list[Answer | Refuse] = [
+    Refuse(status=503),
+    Refuse(status=400),
+    Answer(text="no JSON"),
+    Answer(text='["HEY"'),
+    *(Answer(text='["HEY"]', fault=Fault(at=at, how=how)) for at in (Point.REQUEST, Point.HEADERS, 1) for how in ("close", "reset", "garbage", "error")),
+]
+
+
+def test_whatever_goes_wrong_a_private_task_sends_nothing_to_a_cloud(backend: ScriptedBackend, tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text(FILE, encoding="utf-8")
+    with ScriptedBackend(as_said(["HEY"])) as cloud:
+        far = {"backend": "large", "model": "m"}
+        models = {"small": [{"backend": "small", "model": "m"}], "large": [far], "both": [{"backend": "small", "model": "m"}, far]}
+        backends = {"small": backend.url, "large": {"url": cloud.url, "location": "cloud"}}
+        path = config(tmp_path, backends, models={name: {"routes": routes} for name, routes in models.items()})
+        path.write_text(path.read_text(encoding="utf-8") + '[tasks]\npaths = ["tasks.py"]\n', encoding="utf-8")
+        with Running(path) as gateway:
+            for fault in FAULTS:
+                backend.default = fault
+                assert post(gateway, "diary", {"text": "HEY you"}).status in (400, 502, 503), fault
+            assert cloud.asks == []
+            assert post(gateway, "shout", {"text": "HEY you"}).json["homeport"]["route"]["backend"] == "large"
+            assert len(cloud.asks) == 1
 
 
 @pytest.fixture

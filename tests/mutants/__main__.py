@@ -1,18 +1,19 @@
 """Puts small faults into the modules on which the promises rest, and counts those that no test notices: `make mutants`.
 
-What was tried is kept in `build/mutants.jsonl` and not tried again while the module, its tests and this tool stay the same.
+What came of it is kept in `build/mutants.jsonl`, so that a run goes on where the last one was stopped. A mutant that was noticed
+counts so while its module stays the same; one that was not is tried again as soon as the tests have changed.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import importlib
 import json
 import os
 import random
 import sys
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 STATE = ROOT / "build" / "mutants.jsonl"
 LEAST = 85.0  # % of a module's mutants
-EXAMPLES = 40
+EXAMPLES = 25
 CPU_FACTOR, CPU_SPARE_S = 4.0, 8.0  # of what the tests use without a fault
 LOADED = ("hypothesis.stateful", "msgspec", "sqlite3", "asyncio", "uvloop", "homeport.ports", "homeport.errors", "homeport.vocabulary")  # before each fork
 
@@ -102,12 +103,17 @@ class Notebook:
                 module, tests, name, by = json.loads(line)
                 self._known[module, name] = tests, by
 
-    def look_up(self, module: str, tests: str, name: str, *, lenient: bool) -> tuple[bool, str | None]:
-        """Whether it is known, and by what it was noticed; `lenient` believes older tests as long as they noticed it."""
+    def knows(self, module: str, tests: str, name: str) -> bool:
+        """Whether it need not be tried again; `module` and `tests` say how they stand (`digest`)."""
         then, by = self._known.get((module, name), ("", None))
-        return then == tests or (lenient and by is not None), by
+        return then == tests or by is not None
+
+    def by(self, module: str, name: str) -> str | None:
+        """What noticed it."""
+        return self._known[module, name][1]
 
     def note(self, module: str, tests: str, name: str, by: str | None) -> None:
+        """Keep what came of one."""
         self._known[module, name] = tests, by
         self._path.parent.mkdir(exist_ok=True)
         with self._path.open("a", encoding="utf-8") as file:
@@ -121,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--sample", type=int, metavar="N", help="N mutants of each module, drawn by the seed")
     parser.add_argument("--seed", type=int, default=6, help="of the order and the sample")
     parser.add_argument("--examples", type=int, default=EXAMPLES, metavar="N", help="runs of a state machine for each mutant, at most")
-    parser.add_argument("--survivors", action="store_true", help="only those not noticed so far: quick while tests are being written")
+    parser.add_argument("--anew", action="store_true", help="forget what came of earlier runs")
     parser.add_argument("--list", action="store_true", help="name the mutants and end")
     options = parser.parse_args(arguments)
     if unknown := set(options.rooms) - set(ROOMS):
@@ -135,6 +141,8 @@ def main(arguments: list[str] | None = None) -> int:
         print("make mutants needs Linux: it looks after its trials by way of /proc.", file=sys.stderr)
         return 2
     os.chdir(ROOT)
+    if options.anew:
+        STATE.unlink(missing_ok=True)
     for name in LOADED:
         importlib.import_module(name)
     counts = [count(name, options) for name in rooms]
@@ -146,25 +154,19 @@ def count(name: str, options: argparse.Namespace) -> Count:
     """Try the mutants of one room."""
     room, notebook = ROOMS[name], Notebook(STATE)
     source = room.path.read_text(encoding="utf-8")
-    tests = [test for test in room.tests if (ROOT / test).exists()]
+    tests = list(room.tests)
     module = digest(room.path)
-    fixed = digest(*(ROOT / test for test in tests), HERE / "mutations.py", more=str(options.examples))
+    fixed = digest(*(ROOT / test for test in tests), HERE / "trial.py", more=str(options.examples))
     everything = mutants(source)
     chosen = random.Random(options.seed).sample(everything, min(options.sample or len(everything), len(everything)))
-    began = time.process_time(), os.times()
-    healthy = trial.noticed(room.module, room.path, mutated_by_nothing(source), tests, examples=options.examples, cpu_s=600.0)
-    if healthy is not None:
-        raise SystemExit(f"{name}: its tests fail without any fault in it: {healthy}")
-    spent = os.times().children_user + os.times().children_system - began[1].children_user - began[1].children_system
     survived = []
+    cpu_s = 0.0
     for number, mutant in enumerate(chosen, 1):
-        known, by = notebook.look_up(module, fixed, mutant.name, lenient=options.survivors)
-        if not known:
-            by = trial.noticed(
-                room.module, room.path, mutated(source, mutant), tests, examples=options.examples, cpu_s=CPU_FACTOR * spent + CPU_SPARE_S
-            )
+        if not notebook.knows(module, fixed, mutant.name):
+            cpu_s = cpu_s or CPU_FACTOR * cost(name, source, tests, options.examples) + CPU_SPARE_S
+            by = trial.noticed(room.module, room.path, mutated(source, mutant), tests, examples=options.examples, cpu_s=cpu_s)
             notebook.note(module, fixed, mutant.name, by)
-        if by is None:
+        if notebook.by(module, mutant.name) is None:
             survived.append(mutant)
             print(f"{name}:{mutant.line} survived ({number}/{len(chosen)})  {mutant.name}", flush=True)
     excuses = equivalents((HERE / "equivalent.txt").read_text(encoding="utf-8")).get(name, {})
@@ -175,9 +177,14 @@ def count(name: str, options: argparse.Namespace) -> Count:
     return Count(name, len(everything), len(chosen), survived, [mutant for mutant in survived if mutant.name in excuses])
 
 
-def mutated_by_nothing(source: str) -> trial.ast.Module:
-    """The module as it is."""
-    return trial.ast.parse(source)
+def cost(name: str, source: str, tests: list[str], examples: int) -> float:
+    """The processor time that the tests use without a fault. Raises SystemExit where they fail."""
+    before = os.times()
+    by = trial.noticed(ROOMS[name].module, ROOMS[name].path, ast.parse(source), tests, examples=examples, cpu_s=600.0)
+    if by is not None:
+        raise SystemExit(f"{name}: its tests fail without any fault in it: {by}")
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 def report(counts: list[Count], seed: int) -> None:

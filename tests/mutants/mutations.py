@@ -112,7 +112,7 @@ def _places(tree: ast.Module) -> Iterator[_Place]:
 
     def visit(holder: ast.AST, scope: str) -> Iterator[_Place]:
         for field, value in ast.iter_fields(holder):
-            if field in ("annotation", "returns", "decorator_list", "format_spec"):
+            if field in ("annotation", "returns", "decorator_list", "format_spec") or (field == "keywords" and isinstance(holder, ast.ClassDef)):
                 continue
             for index, node in enumerate(value) if isinstance(value, list) else [(None, value)]:
                 if not isinstance(node, ast.AST) or isinstance(node, ast.Import | ast.ImportFrom | ast.expr_context):

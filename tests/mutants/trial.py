@@ -108,6 +108,7 @@ def _tried(finder: _InPlace, tests: Sequence[str], examples: int, folder: str, t
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
     os.environ["TMPDIR"] = tempfile.tempdir = folder
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # quicker
     sys.meta_path.insert(0, finder)
     options = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", "-k", "not disk_that_is_full", "-W", "ignore::pytest.PytestAssertRewriteWarning", f"--basetemp={folder}/pytest"]
     try:

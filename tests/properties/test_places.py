@@ -142,18 +142,17 @@ TestSharedPlaces.settings = settings(max_examples=100, stateful_step_count=40, d
 
 
 def test_the_oldest_waiter_of_all_workers_is_next() -> None:
-    fd, bells = create(SEATS), []
+    fd, bells, served = create(SEATS), [], []
     first, second, third = (Worker(fd, seat, bells.append, []) for seat in range(SEATS))
     for at in (1.0, 2.0):
         first.ask(at)
     third.ask(3.0)
     second.ask(4.0)
     first.ask(5.0)
-    order = []
     for _ in range(3):
         next(worker for worker in (first, second, third) if worker.held).give_back()
         while bells:
-            {1: second, 2: third, 0: first}[bells.pop(0)].table.heard()
-        order = sorted(at for worker in (first, second, third) for at in worker.served)
-    assert order == [3.0, 4.0, 5.0]
+            (first, second, third)[bells.pop(0)].table.heard()
+        served += [at for worker in (first, second, third) for at in worker.served if at not in served]
+    assert served == [3.0, 4.0, 5.0]
     os.close(fd)

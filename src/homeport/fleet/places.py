@@ -219,7 +219,7 @@ class Cell:
         if rung:
             self._table.ring(rung)
             if seat in rung:
-                self._tell()
+                self.look()
 
     def want(self) -> None:
         """Say how many wait in this process, and take what is free for them."""
@@ -241,13 +241,10 @@ class Cell:
         self._table.ring(rung)
 
     def look(self) -> None:
-        """Hand on what was put aside for this worker; what is there for nobody goes to the next."""
-        self.again = False
-        seat = self._table.seat
-        if seat is None or not (self._words[self._granted + seat] or any(view.wants for view in self.views)):
-            return
-        self.want()
-        self._tell()
+        """Hand on what was put aside for this worker."""
+        for view in sorted((view for view in self.views if view.wants), key=lambda view: view.since):
+            if view.free is not None:
+                view.free()
 
     def hand_out(self) -> set[int]:
         """Put what is free aside for those who wait, the oldest first; the seats that got some. Only with the lock."""
@@ -274,11 +271,6 @@ class Cell:
         """The seats for which places are put aside."""
         return {seat for seat in range(self._seats) if self._words[self._granted + seat]}
 
-    def _tell(self) -> None:
-        for view in sorted((view for view in self.views if view.wants), key=lambda view: view.since):
-            if view.free is not None:
-                view.free()
-
     def _look_again(self) -> None:
         if not self.again:
             self.again = True
@@ -286,13 +278,7 @@ class Cell:
 
     def _once_more(self) -> None:
         self.again = False
-        if self._table.seat is None:
-            return
-        with self._table.locked(self.index) as alone:
-            rung = self.hand_out() if alone else set()
-        if not alone:
-            self._look_again()
-        self._table.ring(rung)
+        self.want()
         self.look()
 
 

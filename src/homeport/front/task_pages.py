@@ -208,9 +208,9 @@ def event(name: str, value: Any) -> bytes:
 
 
 def _encoded(value: Any) -> bytes:
-    from homeport.tasks.shapes import plain
+    from homeport.tasks.shapes import written
 
-    return msgspec.json.encode(plain(value))
+    return written(value)
 
 
 def _decoded(body: bytes, kind: Any) -> Any:

@@ -11,7 +11,8 @@ object so far); `over_http` and `in_process` ask a gateway, `served` finds the t
 
 from homeport.errors import TaskFailed
 from homeport.tasks.declared import Task, task
+from homeport.tasks.placeholders import Placeholder
 from homeport.tasks.plan import Outcome
 from homeport.tasks.quote import Quote
 
-__all__ = ["Outcome", "Quote", "Task", "TaskFailed", "task"]
+__all__ = ["Outcome", "Placeholder", "Quote", "Task", "TaskFailed", "task"]

@@ -14,11 +14,11 @@ import msgspec
 
 from homeport.errors import Malformed, TaskFailed
 from homeport.ports import Asker
-from homeport.tasks import prompting
+from homeport.tasks import placeholders, prompting
 from homeport.tasks.guarding import guarded
 from homeport.tasks.plan import Call, Outcome, Plan, Ready
 from homeport.tasks.running import Shown, Terms, run
-from homeport.tasks.shapes import Shape
+from homeport.tasks.shapes import Shape, plain
 
 if TYPE_CHECKING:
     from homeport.client import AsyncClient, Client
@@ -65,6 +65,9 @@ class Task(Generic[P, R]):
         if "return" not in hints:
             raise TypeError(f"the task {self.name} has no result type; write -> str, or what it is")
         self.shape = Shape(hints["return"])
+        self._withheld = [name for name in self._signature.parameters if placeholders.withheld(hints.get(name))]
+        if self._withheld and self.shape.quotes:
+            raise TypeError(f"the task {self.name} has both placeholders and quotes: what code puts in does not stand in the input")
         self._arguments = _arguments(self.name, self._signature, hints)
 
     def __repr__(self) -> str:
@@ -141,7 +144,20 @@ class Task(Generic[P, R]):
         known = guarded(self.name, "the function", self._function, **arguments)  # its body is the rule that comes before the model
         if known is not None:
             return Ready(known)
+        if self._withheld:
+            return self._with_placeholders(arguments)
         return self.asked(prompting.prompt(self.instructions, self.shape, arguments), sources=prompting.sources(arguments.values()))
+
+    def _with_placeholders(self, arguments: Mapping[str, Any]) -> Plan:
+        values = {name: str(arguments[name]) for name in self._withheld}
+        told = {name: value for name, value in arguments.items() if name not in values}
+
+        def take(written: Any) -> Any:
+            bare = plain(written)
+            placeholders.checked("\n".join(placeholders.texts(bare)), values, needed=values)
+            return self.shape.convert(placeholders.throughout(bare, lambda text: placeholders.filled(text, values)))
+
+        return self.asked(prompting.prompt(self.instructions, self.shape, told, values), take=take)
 
     def asked(self, message: str, *, shape: Shape | None = None, **more: Any) -> Plan:
         """A Plan that says one message in a chat; `more` as in Plan."""

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from homeport.tasks.fault import Fault
+
+
+class Withheld:
+    """Marks an argument that the model is never told."""
+
+
+Placeholder = Annotated[str, Withheld()]
+"""The type of an argument that the model writes as `{name}` and code puts in: `client: Placeholder`."""
 
 _MARK = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SHORTEST = 3  # letters and digits of a value that is looked for in the model's text; a shorter one stands there by chance
@@ -28,6 +36,11 @@ def checked(text: str, values: Mapping[str, str], *, needed: Iterable[str] = ())
     for name, value in values.items():
         if _telling(value) and re.search(rf"(?<!\w){re.escape(value.strip().casefold())}(?!\w)", bare):
             raise Fault("placeholder", f"the value of {{{name}}} was written by the model")
+
+
+def withheld(hint: Any) -> bool:
+    """Whether a type is Placeholder."""
+    return any(isinstance(mark, Withheld) for mark in getattr(hint, "__metadata__", ()))
 
 
 def throughout(value: Any, change: Callable[[str], str]) -> Any:

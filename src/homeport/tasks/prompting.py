@@ -9,9 +9,11 @@ from typing import Any
 from homeport.tasks.shapes import Shape, plain
 
 
-def prompt(instructions: str, shape: Shape, arguments: Mapping[str, Any]) -> str:
+def prompt(instructions: str, shape: Shape, arguments: Mapping[str, Any], placeholders: Iterable[str] = ()) -> str:
     """One message: nothing in it is replaced or formatted, so no argument can change what stands before it."""
-    parts = [instructions, _wanted(shape), *(f"{name}: {written(value)}" for name, value in arguments.items())]
+    marks = ", ".join(f"{{{name}}}" for name in placeholders)
+    kept = f"Write each of these placeholders where its value belongs, letter by letter: {marks}" if marks else ""
+    parts = [instructions, kept, _wanted(shape), *(f"{name}: {written(value)}" for name, value in arguments.items())]
     return "\n\n".join(part for part in parts if part)
 
 

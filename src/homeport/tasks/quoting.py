@@ -6,9 +6,10 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-# A word with its accents, a run of blanks, or one other sign. Scripts that put no blank between words are taken letter by letter.
+# A number with its points and dashes, a word with its accents, a run of blanks, or one other sign. Scripts that put no blank between
+# words are taken letter by letter.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
-_PIECE = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])[\w\u0300-\u036f])+|\s+|.", re.DOTALL)
+_PIECE = re.compile(rf"[{_UNSPACED}]|[0-9]+(?:[.,:/-][0-9]+)+|(?:(?![{_UNSPACED}])[\w\u0300-\u036f])+|\s+|.", re.DOTALL)
 MAX_PIECES = 20_000  # about 10,000 words; beyond it no grammar is made, and the check alone holds
 
 

@@ -30,18 +30,9 @@ class Shape:
         self.text = self.schema == {"type": "string"}  # plain text: the answer as it is, no JSON
         self.words = _words(self.schema)  # the only texts allowed, where the answer is one of some
         self.quotes = marked(self.schema)
-
-    @property
-    def wire(self) -> dict[str, Any]:
-        """The schema as engines take it: without the marks of quotes."""
-        found: dict[str, Any] = unmarked(self.schema)
-        return found
-
-    @property
-    def container(self) -> type | None:
-        """dict or list where the answer is an object or an array, else None."""
         root = resolved(self.schema, self.schema)
-        return {"object": dict, "array": list}.get(str(root.get("type")))
+        self.container: type | None = {"object": dict, "array": list}.get(str(root.get("type")))  # what holds the answer, where it is no single value
+        self.wire: dict[str, Any] = unmarked(self.schema)  # as engines take it: without the marks of quotes
 
     def convert(self, value: Any, sources: Sequence[str] = ()) -> Any:
         """Decoded JSON as the type. `sources`: the texts that a Quote must stand in.
@@ -114,6 +105,11 @@ def named(kind: Any) -> str:
 def plain(value: Any) -> Any:
     """A result as JSON knows it: dicts, lists, texts, numbers."""
     return msgspec.to_builtins(value, enc_hook=_plain)
+
+
+def written(value: Any) -> bytes:
+    """A result, or what holds one, as JSON."""
+    return msgspec.json.encode(value, enc_hook=_plain)
 
 
 def _plain(value: Any) -> Any:

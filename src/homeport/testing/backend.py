@@ -59,6 +59,7 @@ class ScriptedBackend(HttpLoopback):
         self.asks: list[Seen] = []  # the requests that generate
         self.drops_reused = False  # a second request on a connection is met by its end: the stale keep-alive race
         self.closes_after: int | None = None  # a connection is closed, unannounced, after so many answers
+        self._places = slots
         self._slots = asyncio.Semaphore(slots) if slots is not None else None
 
     @property
@@ -162,8 +163,11 @@ class ScriptedBackend(HttpLoopback):
 
     async def _page(self, exchange: Exchange, path: str) -> None:
         seen, headers = exchange.seen, self.dialect(path).head(False)
+        working = surfaces.work(self.style, path, self.in_flight, self._places) if seen.method == "GET" else None
         if path == "/scripted":
             status, body, kind = 200, encode(self.counters()), None
+        elif working is not None:
+            status, body, kind = working
         else:
             status, body, kind = surfaces.page(self.style, seen.method, path, self.models, seen.fields if isinstance(seen.fields, dict) else None)
         if kind is not None:

@@ -60,7 +60,7 @@ class ManualLoop(asyncio.SelectorEventLoop):
         """asyncio says what the machine's clock has."""
 
 
-class _Hurried(selectors.DefaultSelector):  # type: ignore[valid-type,misc]  # which class it is depends on the platform
+class _Hurried(selectors.DefaultSelector):
     """Moves the clock where a selector would wait. Raises RuntimeError where it would wait for ever."""
 
     def __init__(self, clock: ManualClock) -> None:

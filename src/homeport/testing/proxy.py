@@ -24,6 +24,8 @@ class Faults(Struct, frozen=True, kw_only=True):
     cut_up_after: int | None = None  # bytes to the upstream, then both sides are closed
     reset_down_after: int | None = None  # bytes to the client, then both sides are reset (RST)
     half_close_down_after: int | None = None  # bytes to the client, then FIN to the client only; its bytes still go up
+    silent_down_after: int | None = None  # bytes to the client, then a black hole: nothing passes any more, either way, and both sides stay open
+    silent_up_after: int | None = None  # bytes to the upstream, then the same
 
 
 class FaultProxy(Loopback):
@@ -137,6 +139,7 @@ class _Link:
         self.proxy = proxy
         self.client = client
         self.upstream: asyncio.StreamWriter | None = None
+        self.dark = False  # a black hole: nothing passes any more
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self, reader: asyncio.StreamReader) -> None:
@@ -158,7 +161,7 @@ class _Link:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, down: bool) -> None:
         passed = 0
         try:
-            while data := await reader.read(self.proxy.faults.piece):
+            while data := await self._read(reader):
                 await self.proxy._speaks.wait()
                 faults = self.proxy.faults
                 await asyncio.sleep(faults.delay_s + (len(data) / faults.rate if faults.rate else 0))
@@ -176,14 +179,24 @@ class _Link:
         except (OSError, asyncio.CancelledError):
             self.end(True)
 
+    async def _read(self, reader: asyncio.StreamReader) -> bytes:
+        data = await reader.read(self.proxy.faults.piece)
+        if self.dark:
+            await asyncio.Event().wait()  # until the link is ended
+        return data
+
     def _limit(self, faults: Faults, down: bool) -> int | None:
-        limits = (faults.cut_down_after, faults.reset_down_after, faults.half_close_down_after) if down else (faults.cut_up_after,)
+        limits = [faults.cut_up_after, faults.silent_up_after]
+        if down:
+            limits = [faults.cut_down_after, faults.reset_down_after, faults.half_close_down_after, faults.silent_down_after]
         given = [limit for limit in limits if limit is not None]
         return min(given) if given else None
 
     def _fault(self, faults: Faults, writer: asyncio.StreamWriter, down: bool) -> None:
         limit = self._limit(faults, down)
-        if down and faults.half_close_down_after == limit:
+        if limit == (faults.silent_down_after if down else faults.silent_up_after):
+            self.dark = True
+        elif down and faults.half_close_down_after == limit:
             writer.write_eof()
         else:
             self.end(down and faults.reset_down_after == limit)

@@ -49,6 +49,25 @@ def page(style: StyleName, method: str, path: str, models: list[Model], fields: 
     return 404, encode(dialect(style, path).error(404, "File Not Found")), None
 
 
+def work(style: StyleName, path: str, in_flight: int, slots: int | None) -> tuple[int, bytes, str | None] | None:
+    """A page that says how much the engine computes: status, body and content type as `page` has them; None where it has no such page.
+
+    llama.cpp tells it by its slots (its metrics are off unless they are switched on), vLLM by gauges, Ollama and Anthropic nowhere.
+    """
+    if style == "llama.cpp" and path == "/slots":
+        places = slots or max(2, in_flight)
+        return 200, encode([{"id": place, "n_ctx": 2048, "speculative": False, "is_processing": place < in_flight} for place in range(places)]), None
+    if style == "llama.cpp" and path == "/metrics":
+        why = "This server does not support metrics endpoint. Start it with `--metrics`"
+        return 501, encode({"error": {"code": 501, "message": why, "type": "not_supported_error"}}), None
+    if style == "vllm" and path == "/metrics":
+        running = min(in_flight, slots or in_flight)
+        gauges = {"num_requests_running": running, "num_requests_waiting": in_flight - running}
+        lines = [f'# TYPE vllm:{name} gauge\nvllm:{name}{{engine="0",model_name="talker"}} {float(value)}\n' for name, value in gauges.items()]
+        return 200, "".join(lines).encode(), "text/plain; version=1.0.0; charset=utf-8"
+    return None
+
+
 def _listed(shapes: Style, models: list[Model]) -> Json:
     """The model list, with the context of each model where the engine tells it."""
     listed = shapes.models([model.name for model in models])

@@ -216,7 +216,9 @@ def test_after_a_long_absence_places_come_back_one_by_one(stand: Stand) -> None:
         assert health.enter("a")
         health.seen("a", None)
         assert health.places == places
-    assert (health.state(1), health.pristine) == (("healthy", ""), True)
+    assert health.state(1) == ("healthy", "")
+    health.found(good=True)
+    assert health.pristine
 
 
 def test_where_there_is_one_place_a_good_probe_ends_it(stand: Stand) -> None:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -125,3 +125,46 @@ def test_memory_of_something_else_and_too_many_backends_are_refused(fd: int, mon
         table.in_use(name)
     with pytest.raises(HomeportError, match="3 backends"):
         table.at("d")
+
+
+def test_one_who_left_while_the_lock_was_held_keeps_no_place(fd: int) -> None:
+    later: list[Callable[[], None]] = []
+    one, other = (Table(fd, seat, ring=lambda seat: None, later=lambda s, work: later.append(work)) for seat in (0, 1))
+    here, there = one.at("home"), other.at("home")
+    assert here.take(1)
+    there.want(1, 1.0, 1)
+    here.give_back()
+    assert here.in_use == 1, "put aside for who waits"
+    with process(HOLD, fd) as child:
+        line(child)
+        there.want(0, 0.0, 0)
+        assert later
+    while later:
+        later.pop(0)()
+    assert here.in_use == 0 and here.take(1)
+
+
+def test_who_was_given_a_place_by_one_that_died_before_it_rang_is_woken(fd: int) -> None:
+    rung: list[int] = []
+    dying, waiting = (Table(fd, seat, ring=lambda seat: None, later=lambda s, work: None) for seat in (0, 1))
+    parent = Table(fd, None, ring=rung.append, later=lambda s, work: None)
+    here, there = dying.at("home"), waiting.at("home")
+    assert here.take(1)
+    there.want(1, 1.0, 1)
+    here.give_back()  # its ring is lost
+    parent.clear(0)
+    assert rung == [1] and there.take(1)
+
+
+def test_a_worker_that_trusts_the_backend_more_need_not_wait_for_one_that_trusts_it_less(fd: int) -> None:
+    """As after a recovery, which workers notice one after the other."""
+    careful, bold = (Table(fd, seat, ring=lambda seat: None, later=lambda s, work: None).at("home") for seat in (0, 1))
+    assert bold.take(4)
+    careful.want(1, 1.0, 1)
+    assert not careful.take(1)
+    assert not bold.take(4), "who waits comes first"
+    bold.want(1, 2.0, 4)
+    assert bold.take(4)
+    bold.want(0, 0.0, 0)
+    careful.want(1, 1.0, 3)
+    assert careful.take(3)

@@ -115,3 +115,97 @@ def test_a_single_silence_is_let_go_after_a_while() -> None:
     assert breaker.rested(twice, 4, 100.0 + 10 * breaker.REST_S) is twice
     assert breaker.confirmed(after(GONE))
     assert breaker.confirmed(after(*[REFUSED] * FAILURES))
+
+
+def test_the_numbers_are_those_of_the_documentation() -> None:
+    """docs/models-and-routes.md and decision 0016; the tests above take them from the rule."""
+    assert (FAILURES, breaker.FIRST_S, breaker.OTHER_FIRST_S, breaker.LONGEST_S) == (5, {"unreachable": 0.25}, 1.0, 30.0)
+    assert (breaker.WEIGHT, breaker.UNSTEADY, breaker.HALF_S, breaker.FORGOTTEN) == (0.2, 0.5, 10.0, 0.02)
+    assert (breaker.SLOW_AFTER_S, breaker.REST_S) == (5.0, 60.0)
+
+
+def test_as_new_is_closed_and_knows_of_nothing() -> None:
+    assert Circuit() == CLOSED == Circuit(False, "", "", 0.0, 0.0, 0, False, 0, 0.0, 0.0, -1)
+    assert not Failure("stalled", "").frozen
+
+
+def test_what_opens_remembers_why_and_begins_anew() -> None:
+    slow_start = Circuit(wins=2, errors=0.1, at=90.0)
+    assert breaker.failed(slow_start, REFUSED, 100.0, 0.5) == Circuit(
+        open=True, kind="refused", reason="HTTP 500", since=100.0, retry_at=100.75, openings=1, failures=1, errors=pytest.approx(0.24), at=100.0, wins=-1
+    )
+    once = breaker.failed(CLOSED, REFUSED, 100.0, 0.5)
+    assert once == Circuit(kind="refused", reason="HTTP 500", failures=1, errors=pytest.approx(0.2), at=100.0)
+
+
+@pytest.mark.parametrize("failure", [REFUSED, SLOW])
+def test_a_try_that_fails_opens_it_for_longer_whatever_the_failure(failure: Failure) -> None:
+    again = breaker.failed(after(FROZEN), failure, 101.0, 1.0, tried=True)
+    assert (again.open, again.openings, again.failures, again.since, again.retry_at) == (True, 2, 2, 100.0, 103.0)
+
+
+def test_a_first_place_that_fails_at_once_is_left_out() -> None:
+    assert breaker.failed(Circuit(wins=0), REFUSED, 100.0, 1.0).open
+
+
+@pytest.mark.parametrize(("away_s", "wins"), [(4.9, -1), (5.0, 1), (60.0, 1)])
+def test_an_answer_after_an_absence_counts_where_it_was_long(away_s: float, wins: int) -> None:
+    answered = breaker.succeeded(after(GONE), 100.0 + away_s)
+    assert answered == Circuit(kind="unreachable", reason="connection refused", errors=answered.errors, at=100.0 + away_s, wins=wins)
+    assert answered.errors == pytest.approx(0.2 * 0.5 ** (away_s / 10.0) * 0.8)
+
+
+@pytest.mark.parametrize(("away_s", "wins"), [(1.0, -1), (4.9, -1), (5.0, 0), (60.0, 0)])
+def test_one_that_is_back_starts_slowly_where_it_was_away_for_long(away_s: float, wins: int) -> None:
+    gone = after(GONE, GONE)
+    assert breaker.back(gone, 100.0 + away_s) == Circuit(
+        kind="unreachable", reason="connection refused", errors=gone.errors, at=100.0, wins=wins, openings=2
+    ), "the next failure makes it wait for longer"
+    well = after(REFUSED)
+    assert breaker.back(well, 200.0) is well
+
+
+def test_a_slow_start_lasts_until_every_place_is_reached() -> None:
+    begun = Circuit(wins=0)
+    assert breaker.succeeded(begun, 100.0) == Circuit(at=100.0, wins=1)
+    assert breaker.rested(begun, 4, 100.0) is begun
+    assert breaker.settled(begun, 2) is begun
+    assert breaker.settled(begun, 1).wins == -1
+    assert breaker.settled(Circuit(wins=2), 4).wins == -1
+    assert breaker.settled(CLOSED, 1) is CLOSED
+    assert breaker.places(Circuit(wins=100), 1 << 30) == 1 << 20
+    assert breaker.places(Circuit(open=True, wins=3), 8) == 1
+
+
+def test_few_errors_are_forgotten_just_below_the_bound() -> None:
+    for share, forgotten in ((0.02, False), (0.0199, True)):
+        circuit = Circuit(errors=share, at=100.0)
+        assert (breaker.rested(circuit, 4, 100.0) is CLOSED) is forgotten
+    for share, forgotten in ((0.026, False), (0.0249, True)):  # an answer takes a fifth of it
+        assert (breaker.succeeded(Circuit(errors=share, at=100.0), 100.0) is CLOSED) is forgotten
+
+
+def test_a_probe_without_answer_makes_it_wait_as_no_connection_does() -> None:
+    stuck = after(FROZEN)
+    dark = breaker.probed(stuck, good=False, reason="no answer", now=101.0, chance=1.0)
+    assert (dark.kind, dark.reason, dark.openings, dark.retry_at) == ("unreachable", "no answer", 2, 101.5)
+    assert breaker.probed(CLOSED, good=False, reason="no answer", now=100.0, chance=1.0).retry_at == 100.25
+
+
+def test_a_good_probe_lets_in_what_could_not_be_reached_and_no_other() -> None:
+    for circuit, closes in (
+        (after(GONE), True),
+        (Circuit(open=True, kind="stalled", dark=True), True),
+        (Circuit(open=True, kind="stalled"), False),
+        (Circuit(kind="unreachable"), False),
+    ):
+        found = breaker.probed(circuit, good=True, reason="", now=101.0, chance=0.0)
+        assert (found is not circuit) is closes
+        assert not (closes and found.open)
+
+
+def test_a_silence_is_confirmed_by_probes_that_fail_or_a_second_one() -> None:
+    assert breaker.confirmed(Circuit(open=True, kind="stalled", openings=1, dark=True))
+    assert breaker.confirmed(Circuit(open=True, kind="stalled", openings=2))
+    assert not breaker.confirmed(Circuit(open=True, kind="stalled", openings=1))
+    assert not breaker.confirmed(Circuit(kind="refused", openings=3))

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 import homeport
 from homeport.errors import Malformed, TaskFailed
-from homeport.tasks import Outcome, Task, task
+from homeport.tasks import Outcome, Placeholder, Task, task
 from tests.unit.tasks.asking import Scripted
 
 
@@ -107,6 +107,39 @@ def _strange(text: str) -> object:
     """Say it."""
 
 
+class Letter(Struct):
+    subject: str
+    lines: list[str]
+
+
+@task
+def thanks(client: Placeholder, amount: Placeholder, occasion: str) -> Letter:
+    """Write a letter of thanks."""
+
+
+GIVEN = {"client": "Ann {amount}", "amount": "€1.250,00", "occasion": "May"}
+WRITTEN = '{"subject": "Thanks, {client}", "lines": ["We got {amount} from {client}.", "{amount}!"]}'
+
+
+def test_placeholders_are_written_by_the_model_and_filled_by_code() -> None:
+    asker = Scripted(WRITTEN)
+    found = asyncio.run(thanks.run(thanks.read(GIVEN), asker)).output
+    assert found == Letter("Thanks, Ann {amount}", ["We got €1.250,00 from Ann {amount}.", "€1.250,00!"])
+    said = str(asker.asked)
+    assert ("{client}, {amount}" in said, "occasion: May" in said, "Ann" in said, "1.250" in said) == (True, True, False, False)
+
+
+@pytest.mark.parametrize("change", [("{client}", "you"), ("{amount}!", "{total}!"), ("{amount}!", "€1.250,00")])
+def test_a_letter_whose_placeholders_are_not_right_is_refused(change: tuple[str, str]) -> None:
+    with pytest.raises(TaskFailed, match="placeholder") as caught:
+        asyncio.run(thanks.run(thanks.read(GIVEN), Scripted(WRITTEN.replace(*change))))
+    assert "1.250" not in str(caught.value)
+
+
+def _both(client: Placeholder) -> homeport.Quote:
+    """Say it."""
+
+
 async def _awaited(text: str) -> str:
     """Say it."""
     return text
@@ -116,6 +149,7 @@ async def _awaited(text: str) -> str:
     ("function", "what"),
     [
         (_awaited, "plain one"),
+        (_both, "both placeholders and quotes"),
         (_no_docstring, "docstring"),
         (_no_result, "result type"),
         (_no_type, "no type for text"),

@@ -78,5 +78,26 @@ def test_literals(piece: str, written: str) -> None:
     assert quoting.literal(piece) == written
 
 
+def test_a_number_is_one_piece_with_its_points_and_dashes() -> None:
+    assert quoting.pieces("€1.250,00 on 2026-05-02, at 10:30. RG-17/4") == [
+        "€",
+        "1.250,00",
+        " ",
+        "on",
+        " ",
+        "2026-05-02",
+        ",",
+        " ",
+        "at",
+        " ",
+        "10:30",
+        ".",
+        " ",
+        "RG",
+        "-",
+        "17/4",
+    ]
+
+
 def test_scripts_without_blanks_are_taken_letter_by_letter() -> None:
     assert quoting.pieces("東京 am Main") == ["東", "京", " ", "am", " ", "Main"]

@@ -92,6 +92,48 @@ def test_half_closed_towards_the_client() -> None:
         assert proxy.until(lambda: proxy.up > len(backend.asks[0].head) + len(backend.asks[0].body))
 
 
+@pytest.mark.parametrize("after", [0, 1, 200])
+def test_a_black_hole_after_some_bytes(after: int) -> None:
+    """Nothing more comes and nothing is closed, and what is sent does not arrive either; other connections fare the same on their own."""
+
+    async def listen(proxy: FaultProxy) -> int:
+        async with Caller(proxy.url) as caller:
+            await caller.send(request_bytes(chat(stream=True)))
+            assert await proxy.reached(lambda: proxy.down == after and proxy.up > 0)
+            data = await caller.reader.readexactly(after)
+            up = proxy.up
+            await caller.send(b"x")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(caller.reader.read(1), 0.1)
+            assert (proxy.up, proxy.open) == (up, 1)
+            return len(data)
+
+    with ScriptedBackend(Answer(text=TEXT, delay_s=0.002)) as backend, FaultProxy(backend.url, Faults(silent_down_after=after)) as proxy:
+        assert asyncio.run(listen(proxy)) == after
+        assert backend.sockets == 1
+    assert backend.sockets == 0
+
+
+def test_a_black_hole_towards_the_upstream() -> None:
+    async def listen(proxy: FaultProxy) -> None:
+        async with Caller(proxy.url) as caller:
+            await caller.send(request_bytes(chat()))
+            assert await proxy.reached(lambda: proxy.up == 30)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(caller.reader.read(1), 0.1)
+
+    with ScriptedBackend(TEXT) as backend, FaultProxy(backend.url, Faults(silent_up_after=30)) as proxy:
+        asyncio.run(listen(proxy))
+        assert (backend.sockets, backend.requests) == (1, [])
+
+
+def test_every_byte_by_itself() -> None:
+    with ScriptedBackend(TEXT) as backend, FaultProxy(backend.url, Faults(piece=1)) as proxy:
+        heard = asked(proxy.url, chat(stream=True))
+        assert heard.text == TEXT
+        assert len(heard.pieces) > 20, "the kernel may join many again, where we are not read at once"
+
+
 @pytest.mark.parametrize("reset", [False, True])
 def test_drop_breaks_what_is_open(reset: bool) -> None:
     async def listen(proxy: FaultProxy) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from homeport.testing.backend import ScriptedBackend
 from homeport.testing.replay import LEFT_OUT, Row
 from homeport.testing.script import Answer, Fault, Refuse, ToolCall
 from homeport.testing.shapes import StyleName
-from tests.caller import Heard, asked
+from tests.caller import Heard, asked, chat
 from tests.captures import captured
 
 ENGINES: dict[str, StyleName] = {"llamacpp": "llama.cpp", "vllm": "vllm", "ollama": "ollama"}
@@ -189,3 +190,30 @@ def test_embeddings(engine: str, name: str) -> None:
 
 def _headers(row: Row) -> list[tuple[str, str]]:
     return [(name.lower(), value) for name, value in row.response.headers if name.lower() not in NOT_TOLD]
+
+
+def test_the_pages_that_say_what_is_computed() -> None:
+    """As recorded, and true of the fake: what runs is counted."""
+    recorded = {(engine, name): captured(engine)[name] for engine, name in (("llamacpp", "get /slots"), ("llamacpp", "off-metrics"), ("vllm", "get /metrics"))}
+    frozen = Answer(fault=Fault(2, "freeze"))
+    for (engine, name), row in recorded.items():
+        with ScriptedBackend(frozen, style=ENGINES[engine], slots=2) as backend, ThreadPoolExecutor(3) as callers:
+            running = [callers.submit(asked, backend.url, chat()) for _ in range(3)]
+            assert backend.until(lambda backend=backend: backend.in_flight == 3)
+            heard = asked(backend.url, method="GET", path=row.request.path)
+            backend.loop.call_soon_threadsafe(backend.drop_connections)  # type: ignore[union-attr]
+            assert [call.result().end for call in running] != []
+        assert heard.status == row.response.status, name
+        kinds = {key.lower(): value for key, value in row.response.headers}
+        assert heard.headers["content-type"] == kinds["content-type"]
+        said = "".join(text for _, text in row.response.pieces if not LEFT_OUT.fullmatch(text))
+        if engine == "vllm":
+            mine = {line.rpartition(" ")[0]: line.rpartition(" ")[2] for line in heard.body.decode().splitlines() if not line.startswith("#")}
+            theirs = {line.rpartition(" ")[0] for line in said.splitlines() if not line.startswith("#")}
+            assert mine.keys() <= theirs
+            assert list(mine.values()) == ["2.0", "1.0"]
+        elif name == "get /slots":
+            assert shape(heard.json) == shape(json.loads(said))
+            assert [slot["is_processing"] for slot in heard.json] == [True, True]
+        else:
+            assert heard.json == json.loads(said)

@@ -1,4 +1,4 @@
-"""Two workers of one gateway count the same key."""
+"""Levels that workers share: two of one gateway count the same key."""
 
 from __future__ import annotations
 
