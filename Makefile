@@ -14,7 +14,7 @@ ifneq ($(shell cat $(VENV)/installed 2>/dev/null),$(CURDIR))
 MOVED := moved
 endif
 
-.PHONY: help install up test clients mutants check lock wheel bench reliability pilot pilot-eval clean moved needs
+.PHONY: help install up example test clients mutants check lock wheel bench reliability pilot pilot-eval clean moved needs
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -25,6 +25,9 @@ install: $(VENV)/installed ## .venv with .venv/bin/homeport; starts nothing
 
 up: install ## install, then start the gateway; ARGS="--listen 127.0.0.1:9000"
 	@exec $(BIN)/homeport up $(ARGS)
+
+example: $(VENV)/installed ## a small app on Homeport; NAME=ai-transform|terminal|payment-drafts|local-calls PORT=8480
+	@$(if $(PORT),PORT="$(PORT)" )$(BIN)/python -m examples $(NAME) $(ARGS)
 
 test: check needs ## the whole test suite, installing what it needs; ARGS="tests/unit -k name"
 	@$(if $(ARGS),:,$(BIN)/python -m tests.clients.installing)

@@ -51,8 +51,10 @@ def site(folder: Path, routes: Sequence[Route] = ()) -> Starlette:
         return JSONResponse(await standing())
 
     def files(place: Path) -> Any:
+        there = {path.name: path for path in place.iterdir() if path.suffix in KINDS}
+
         async def file(request: Request) -> Response:
-            found = next((path for path in place.iterdir() if path.name == request.path_params["name"] and path.suffix in KINDS), None)
+            found = there.get(request.path_params["name"])
             if found is None:
                 raise HTTPException(404, "There is no such file.")
             return FileResponse(found, media_type=KINDS[found.suffix])
@@ -217,6 +219,7 @@ def _why(error: Exception) -> str:
 
 def _listen(port: str) -> socket.socket:
     """A socket at that port; at PORT or any free one where none is named. Exits where it is no port, or taken."""
+    reason: Exception | None = None
     for number in [port] if port else [str(PORT), "0"]:
         listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -3,7 +3,7 @@
 import { BANDS, measured, template } from '/own/template.js';
 import { Failed, copy, el, task, watch } from '/static/stream.js';
 
-const SAMPLES = ['Plan a picnic for ten people by the river', 'Fix the bug in my date function', 'Write a letter to my landlord about the cold radiator'];
+const SAMPLES = ['Plan a picnic for ten people by the river', 'Fix the bug in my date function', 'Write a letter about a cold radiator'];
 const at = id => document.getElementById(id);
 const form = at('form');
 const field = at('prompt');

@@ -11,13 +11,16 @@ export class Failed extends Error {
 
 /** The server-sent events of a response, however they are cut into pieces: {event, data}. An event that is not whole is left out. */
 export async function* events(response) {
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
   let text = '';
+  let ended = false;
   try {
     for (;;) {
       const { done, value } = await reader.read();
+      ended = done;
       if (done) return;
-      text += value;
+      text += decoder.decode(value, { stream: true });
       const blocks = text.replaceAll('\r\n', '\n').split('\n\n');
       text = blocks.pop();
       for (const block of blocks) {
@@ -26,7 +29,7 @@ export async function* events(response) {
       }
     }
   } finally {
-    reader.cancel().catch(() => {});
+    if (!ended) reader.cancel().catch(() => {});
   }
 }
 
@@ -64,9 +67,10 @@ export async function post(url, body, { signal } = {}) {
 export async function task(url, body, { signal, partial = () => {} } = {}) {
   const response = await post(url, body, { signal });
   let cut = false;
+  let whole = null;
   try {
     for await (const { event, data } of events(response)) {
-      if (event === 'result') return data;
+      if (event === 'result') whole = data;
       if (event === 'error') throw new Failed(data.error?.message ?? 'The answer failed.', { cut });
       if (event === 'partial') {
         cut = true;
@@ -75,8 +79,9 @@ export async function task(url, body, { signal, partial = () => {} } = {}) {
     }
   } catch (error) {
     if (error instanceof Failed) throw error;
-    throw new Failed(signal?.aborted ? 'Stopped.' : 'The connection was lost in the middle of the answer.', { cut });
+    if (!whole) throw new Failed(signal?.aborted ? 'Stopped.' : 'The connection was lost in the middle of the answer.', { cut });
   }
+  if (whole) return whole;
   throw new Failed('The answer ended before it was whole.', { cut });
 }
 

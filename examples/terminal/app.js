@@ -2,7 +2,7 @@
 import { Failed, el, post, task, watch } from '/static/stream.js';
 
 const [log, form, line, stop, offers, said, model] = ['log', 'form', 'line', 'stop', 'offers', 'said', 'model'].map(id => document.getElementById(id));
-const STARTERS = ['help', 'list', 'explain pebblestore', 'What is the license of tidewatch?', 'What is written in Rust?'];
+const STARTERS = ['help', 'list', 'explain pebblestore', 'What is written in Rust?'];
 const OFFERS = 12;
 const past = []; // lines that were sent, the oldest first
 let at = 0; // where the arrow keys are in them
@@ -10,7 +10,6 @@ let unsent = ''; // what stood in the line before they were pressed
 let asking = null; // ends the question that a model is at
 let data = { facts: [], commands: ['help', 'list', 'clear'] };
 
-fetch('/data').then(response => response.json()).then(found => { data = found; }).catch(() => {});
 watch(({ ready, reason }) => {
   const told = ready ? 'Model ready' : `Model offline: ${reason}. Commands work all the same.`;
   if (model.textContent === told) return;
@@ -69,17 +68,21 @@ async function ask(text, out) {
 }
 
 function replied({ text, rows }) {
-  const terms = rows.map(({ term, text, run: command }) => [command ? runner(command, term) : term, text]);
-  if (rows.some(row => row.text)) return [text && el('p', {}, text), el('dl', {}, ...terms.flatMap(([term, text]) => [el('dt', {}, term), el('dd', {}, text)]))];
-  return [text && el('p', {}, text), rows.length && el('ul', { class: 'bare' }, ...terms.map(([term]) => el('li', {}, term)))];
+  const made = rows.map(row => [row.run && row.run !== row.text ? runner(row.run, row.term) : row.term, row.run && row.run === row.text ? runner(row.run) : row.text]);
+  const wide = rows.some(({ term }) => term.length > 12);
+  if (!rows.some(row => row.text)) return [text && el('p', {}, text), rows.length && el('ul', { class: 'bare' }, ...made.map(([term]) => el('li', {}, term)))];
+  return [text && el('p', {}, text), el('dl', { class: wide && 'wide' }, ...made.flatMap(([term, text]) => [el('dt', {}, term), el('dd', {}, text)]))];
 }
 
 function answered({ output, homeport }, seconds) {
-  const by = homeport?.route ? `${homeport.route.model} (${homeport.route.location}), ${homeport.tokens ?? '?'} tokens in ${seconds.toFixed(2)} s` : 'no model';
-  if (output?.answer == null) return [el('p', {}, 'The data does not say.'), el('p', { class: 'note' }, by)];
-  const named = data.facts.filter(({ text }) => holds(text, output.answer));
-  const from = named.length && named.length <= 3 ? ['It stands in ', ...named.flatMap(({ run: command }, number) => [number ? ', ' : '', runner(command)]), '. '] : [];
-  return [el('p', { class: 'answer' }, output.answer), el('p', { class: 'note' }, ...from, by)];
+  const { model: by, location } = homeport.route;
+  const tiny = by === 'pilot' ? ' The bundled model is tiny, and often quotes the wrong words.' : '';
+  const note = (...before) => el('p', { class: 'note' }, ...before, `Answered by ${by} (${location}), ${homeport.tokens ?? '?'} tokens in ${seconds.toFixed(2)} s.${tiny}`);
+  if (output.answer === null) return [el('p', {}, 'The data does not say.'), note()];
+  if (!/[\p{L}\p{N}]/u.test(output.answer)) return [el('p', {}, 'The model quoted no word of the data.'), note()];
+  const found = data.facts.filter(({ text }) => holds(text, output.answer));
+  if (!found.length || found.length > 3) return [el('p', { class: 'answer' }, output.answer), note()];
+  return [el('p', { class: 'answer' }, output.answer), note('It stands in ', ...found.flatMap(({ run: command }, number) => [number ? ', ' : '', runner(command)]), '. ')];
 }
 
 function failed(error, stopped = false) {
@@ -92,7 +95,7 @@ function failed(error, stopped = false) {
 /** Whether the words stand in the text, and not in the middle of other words. */
 function holds(text, words) {
   const place = text.indexOf(words);
-  return place >= 0 && !/\w/.test((text[place - 1] ?? ' ') + (text[place + words.length] ?? ' '));
+  return place >= 0 && [place, place + words.length].every(edge => !/\w\w/.test(text.slice(Math.max(edge - 1, 0), edge + 1)));
 }
 
 function runner(command, text = command) {
@@ -118,8 +121,9 @@ function completions() {
 
 function offer(found = completions()) {
   const shown = line.value ? found.slice(0, OFFERS) : STARTERS;
-  offers.replaceChildren(...shown.map(text => el('button', { class: 'button', type: 'button', onclick: () => take(text) }, text)));
-  offers.scrollLeft = 0;
+  const short = text => line.value ? text.split(' ').at(-1) : text; // the words before it stand in the line already
+  offers.replaceChildren(...shown.map(text => el('button', { class: 'button', type: 'button', 'aria-label': text, onclick: () => take(text) }, short(text))));
+  offers.scrollTop = 0;
 }
 
 function take(text) {
@@ -175,4 +179,8 @@ document.addEventListener('keydown', event => {
 stop.addEventListener('click', () => asking?.abort());
 
 offer();
-log.append(el('div', { class: 'entry' }, el('p', {}, 'Nine small projects are in here. Start with ', runner('help'), ' or ', runner('list'), ', or ask a question.')));
+fetch('/data').then(response => response.json()).then(found => { data = found; }).catch(() => {}).then(() => {
+  const count = data.commands.filter(command => command.startsWith('explain ')).length;
+  const start = ['Start with ', runner('help'), ' or ', runner('list'), ', or ask a question.'];
+  log.prepend(el('div', { class: 'entry' }, el('p', {}, count ? `There are ${count} small projects in here. ` : '', ...start)));
+});

@@ -21,7 +21,7 @@ PROJECTS: dict[str, dict[str, str]] = {
 }
 FIELDS = ("what", "language", "license", "since", "status")
 VERBS = ("help", "list", "show", "explain", "clear")
-SHEETS = 4  # so many projects are told to the model, those that fit the question best: small models read little
+SHEETS = 3  # so many projects are told to the model, those that fit the question best: small models read little
 SENTENCES = {  # a field as a sentence, for the model
     "what": "{name} is {value}.",
     "language": "{name} is written in {value}.",

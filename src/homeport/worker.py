@@ -97,6 +97,7 @@ class Worker:
         self._wishes = wishes
         self.left = asyncio.Event()
         self._linger_s = LINGER_S
+        self._reload: asyncio.Task[None] | None = None  # the last
 
     async def run(self) -> None:
         """Until it is told to leave."""
@@ -108,8 +109,10 @@ class Worker:
     async def _listen(self) -> None:
         while (order := await self._line.hear()) is not None:
             match order["do"]:
+                case "ping":
+                    await self._line.say({"id": order["id"]})
                 case "reload":
-                    await self._line.say({"id": order["id"], **await self._reloaded(order["settings"])})
+                    self._reload = asyncio.ensure_future(self._reloaded(order["id"], order["settings"]))
                 case "engines":
                     self._borrower.hear(order["engines"])
                 case "woken":
@@ -125,12 +128,12 @@ class Worker:
         self._linger_s = 0.0  # the parent is gone
         self.left.set()
 
-    async def _reloaded(self, settings: Settings) -> dict[str, Any]:
+    async def _reloaded(self, number: int, settings: Settings) -> None:
         try:
-            change = await self._app.reload(settings)
+            answer: dict[str, Any] = {"ok": True, "change": tuple(await self._app.reload(settings))}
         except HomeportError as error:
-            return {"ok": False, "problems": str(error).splitlines()}
-        return {"ok": True, "change": tuple(change)}
+            answer = {"ok": False, "problems": str(error).splitlines()}
+        await self._line.say({"id": number, **answer})
 
 
 if __name__ == "__main__":

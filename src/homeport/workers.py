@@ -40,6 +40,8 @@ log = logging.getLogger("homeport")
 
 START_S = 60.0  # for a worker to accept requests
 RELOAD_S = 30.0  # for a worker to take over other settings
+PING_S = 2.0  # how often a worker is asked whether it is there
+FROZEN_S = 10.0  # one that does not say so for this long is ended: places are put aside for those who wait in it
 KILL_S = 10.0  # beyond the drain's deadline
 BACK_OFF_S = (0.2, 30.0)  # first and longest wait before a dead worker is started again; it doubles in between
 STEADY_S = 60.0  # alive for so long: the back-off begins anew
@@ -97,6 +99,11 @@ class Hand:
         """Nothing where it is gone."""
         with contextlib.suppress(OSError):
             await self.line.say(order)
+
+    def kill(self) -> None:
+        """Whatever it does."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
 
     async def ask(self, order: dict[str, Any], timeout_s: float) -> dict[str, Any] | None:
         """Its answer; None where it is gone or gives none in time."""
@@ -167,8 +174,7 @@ class Parent:
             tasks = [asyncio.ensure_future(end) for end in ends]
             await asyncio.wait(tasks, timeout=self.settings.server.drain_timeout_s + KILL_S)
         for hand in self._hands.values():
-            if hand.process.returncode is None:
-                hand.process.kill()
+            hand.kill()
         if self._lender is not None:
             await self._lender.stop()
         for task in list(self._tasks):
@@ -196,16 +202,17 @@ class Parent:
             except HomeportError as error:
                 return refused(error)
             change: tuple[list[str], ...] = ([], [], [], [])
-            for number, hand in enumerate([hand for hand in self._hands.values() if not hand.leaving]):
+            applied = False
+            for hand in [hand for hand in self._hands.values() if not hand.leaving]:
                 answer = await hand.ask({"do": "reload", "settings": settings}, RELOAD_S)
-                if number == 0 and answer is not None and not answer["ok"]:
+                if answer is not None and answer["ok"]:
+                    applied, change = True, answer["change"]
+                elif answer is not None and not applied:
                     await self._lender.change(before)
                     return refused(BadSettings("\n".join(answer["problems"])))
-                self.settings = settings
-                if answer is None or not answer["ok"]:  # it is not as the others are: another one takes its seat
-                    hand.process.kill()
-                else:
-                    change = answer["change"]
+                else:  # it is not as the others are: another one takes its seat
+                    hand.kill()
+            self.settings = settings
             return taken(settings, change[2], change[1], change[3])
 
     # a rolling restart
@@ -264,6 +271,7 @@ class Parent:
             raise (BadSettings if first["settings"] else HomeportError)(first["failed"])
         self._keep(self._tend(hand))
         self._keep(hand.listen(self._asked))
+        self._keep(self._watch(hand))
         return hand, first
 
     async def _tend(self, hand: Hand) -> None:
@@ -285,6 +293,14 @@ class Parent:
                 except (HomeportError, OSError) as error:
                     log.error("a worker could not be started: %s", error)
             self._wait_s = min(self._wait_s * 2, longest)
+
+    async def _watch(self, hand: Hand) -> None:
+        """End it where it stands still."""
+        while self._missed(hand) and hand.process.returncode is None:
+            await asyncio.sleep(PING_S)
+            if await hand.ask({"do": "ping"}, FROZEN_S) is None and self._missed(hand) and hand.process.returncode is None:
+                log.error("a worker (pid %d) has not answered for %g s, and is ended", hand.process.pid, FROZEN_S)
+                hand.kill()
 
     def _missed(self, hand: Hand) -> bool:
         """Whether another is to take its place."""

@@ -169,6 +169,11 @@ def test_a_reload_reaches_all_workers_or_none(tmp_path: Path) -> None:
             done = gateway.run("config", "reload", "--json")
             assert (done.returncode, json.loads(done.stdout)["ok"]) == (2, False)
             assert {one.text for one in asyncio.run(many(gateway.url, 40))} == {"vm"}
+            config(tmp_path, {"vm": vm.url, "home": home.url})
+            (tmp_path / "bad.py").write_text("raise ValueError", encoding="utf-8")
+            path.write_text(path.read_text(encoding="utf-8") + '[tasks]\npaths = ["bad.py"]\n', encoding="utf-8")
+            done = gateway.run("config", "reload", "--json")  # a fault that only the workers find
+            assert (done.returncode, json.loads(done.stdout)["ok"]) == (2, False), done.stdout
             assert workers(gateway.pid) == pids
             os.kill(pids[0], signal.SIGKILL)  # the one in its place has the good settings, not those of the file
             assert soon(lambda: len(workers(gateway.pid)) == 2 and pids[0] not in workers(gateway.pid), 20)
@@ -231,7 +236,18 @@ def test_one_engine_serves_all_workers(tmp_path: Path) -> None:
         assert {one.status for one in heard} == {200}
         engines = [child for child in children(gateway.pid) if child not in workers(gateway.pid)]
         assert len(engines) == 1, "the parent's, and no worker has one"
-        assert not any(children(worker) for worker in workers(gateway.pid))
+        before = workers(gateway.pid)
+        assert not any(children(worker) for worker in before)
+        os.kill(gateway.pid, signal.SIGUSR2)
+        assert soon(lambda: len(workers(gateway.pid)) == 2 and not set(before) & set(workers(gateway.pid)), 30)
+        assert engines == [child for child in children(gateway.pid) if child not in workers(gateway.pid)], "a model in memory outlives its askers"
+        assert asked(gateway.url, chat(max_tokens=4)).status == 200
+        changed = {"vm": "http://127.0.0.1:9", "pilot": {"kind": "pilot", "slots": 2, "max_in_flight": 2}}
+        config(tmp_path, changed, models={"assistant": {"routes": [{"backend": "pilot"}]}})
+        told = json.loads(gateway.run("config", "reload", "--json").stdout)
+        assert told["ok"] and told["backends"]["changed"] == ["pilot"], told
+        assert asked(gateway.url, chat(max_tokens=4)).status == 200
+        assert soon(lambda: not alive(engines[0]), 20), "the one before ends once nobody asks it"
 
 
 def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
@@ -240,3 +256,22 @@ def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "homeport keys add" in done.stderr
     assert not list((tmp_path / "data").glob("run-*"))
+
+
+def test_a_worker_that_stands_still_is_replaced_and_keeps_no_place(tmp_path: Path) -> None:
+    with ScriptedBackend(Answer(text="hello", wait_s=0.5)) as home:
+        with Spawned(config(tmp_path, {"home": {"url": home.url, **PATIENT, "max_in_flight": 2}}), "--workers", "2") as gateway:
+            frozen = workers(gateway.pid)[0]
+
+            async def scene() -> list[Heard]:
+                asks = [asyncio.ensure_future(ask(gateway.url, chat())) for _ in range(16)]
+                while home.generations < 2:
+                    await asyncio.sleep(0.01)
+                os.kill(frozen, signal.SIGSTOP)
+                return await asyncio.gather(*asks)
+
+            heard = asyncio.run(asyncio.wait_for(scene(), 60))
+            assert {one.status for one in heard} <= {0, 200}
+            assert soon(lambda: len(workers(gateway.pid)) == 2 and frozen not in workers(gateway.pid), 30)
+            assert {one.status for one in asyncio.run(asyncio.wait_for(many(gateway.url, 8), 60))} == {200}
+            assert home.in_flight_peak == 2

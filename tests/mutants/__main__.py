@@ -46,7 +46,9 @@ ROOMS = {
     "breaker": Room("homeport.rules.breaker", ("tests/unit/rules/test_breaker.py", "tests/properties/test_breaker.py")),
     "health": Room("homeport.backends.health", ("tests/unit/backends/test_health.py", "tests/properties/test_breaker.py")),
     "outbox": Room("homeport.monitor.outbox", ("tests/unit/monitor/test_outbox.py", "tests/properties/test_outbox.py")),
-    "journal": Room("homeport.storage.journal", ("tests/unit/storage/test_journal.py", "tests/properties/test_journal.py")),
+    "journal": Room(
+        "homeport.storage.journal", ("tests/unit/storage/test_journal_files.py", "tests/unit/storage/test_journal.py", "tests/properties/test_journal.py")
+    ),
 }
 
 
@@ -165,6 +167,8 @@ def count(name: str, options: argparse.Namespace) -> Count:
         if not notebook.knows(module, fixed, mutant.name):
             cpu_s = cpu_s or CPU_FACTOR * cost(name, source, tests, options.examples) + CPU_SPARE_S
             by = trial.noticed(room.module, room.path, mutated(source, mutant), tests, examples=options.examples, cpu_s=cpu_s)
+            if by is not None and "::" not in by:
+                cost(name, source, tests, options.examples)  # was it the fault, or is something wrong with this machine?
             notebook.note(module, fixed, mutant.name, by)
         if notebook.by(module, mutant.name) is None:
             survived.append(mutant)

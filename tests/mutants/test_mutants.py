@@ -130,7 +130,9 @@ def test_the_score_counts_what_was_tried_and_says_what_cannot_be_noticed() -> No
 
 
 def test_what_is_the_same_in_effect_needs_a_reason() -> None:
-    assert equivalents("[breaker]\n# the bound is never met\nf | a < b | a < b → a <= b\n") == {"breaker": {"f | a < b | a < b → a <= b": "the bound is never met"}}
+    assert equivalents("[breaker]\n# the bound is never met\nf | a < b | a < b → a <= b\n") == {
+        "breaker": {"f | a < b | a < b → a <= b": "the bound is never met"}
+    }
     for text in ("f | a | a → b", "[breaker]\nf | a | a → b", "[leases]\n# why\n[breaker]\nf | a | a → b"):
         with pytest.raises(ValueError, match="no reason"):
             equivalents(text)

@@ -27,6 +27,8 @@ from hypothesis import HealthCheck, Phase, settings
 ASLEEP_S = 5.0  # without work for so long: it waits for what never comes
 MEMORY = 2 << 30
 LARGEST_FILE = 64 << 20
+# No test that takes long, and none that mounts a disk: it would stay mounted where its mutant has to be stopped.
+OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", "-k", "not disk_that_is_full", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 
 
 class _InPlace(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -79,8 +81,12 @@ def noticed(module: str, path: Path, tree: ast.Module, tests: Sequence[str], *, 
     folder = tempfile.mkdtemp(prefix="mutant-")
     pid = os.fork()
     if pid == 0:
-        os.close(hear)
-        os._exit(_tried(_InPlace(module, path, tree), tests, examples, folder, tell))
+        code = 3  # whatever happens, it was noticed
+        try:
+            os.close(hear)
+            code = _tried(_InPlace(module, path, tree), tests, examples, folder, tell)
+        finally:
+            os._exit(code)
     os.close(tell)
     try:
         status = _ended(pid, cpu_s)
@@ -110,11 +116,7 @@ def _tried(finder: _InPlace, tests: Sequence[str], examples: int, folder: str, t
     os.environ["TMPDIR"] = tempfile.tempdir = folder
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # quicker
     sys.meta_path.insert(0, finder)
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", "-k", "not disk_that_is_full", "-W", "ignore::pytest.PytestAssertRewriteWarning", f"--basetemp={folder}/pytest"]
-    try:
-        return int(pytest.main([*tests, *options], plugins=[_Quick(examples, tell)]))
-    except BaseException:
-        return 3  # whatever it was, it was noticed
+    return int(pytest.main([*tests, *OPTIONS, f"--basetemp={folder}/pytest"], plugins=[_Quick(examples, tell)]))
 
 
 def _ended(pid: int, cpu_s: float) -> int | None:

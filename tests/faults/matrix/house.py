@@ -16,7 +16,7 @@ from tests.faults.matrix.verdicts import Case
 from tests.faults.matrix.wires import SECOND
 from tests.gateway import Running, config
 
-AGAIN = 8  # times an ask is sent whose fault was not met, since the faulty backend was passed over
+AGAIN = 8  # times an ask is sent whose fault was not met: on a busy machine its clock can run out before the backend has read it
 NEXT = {"openai": "anthropic", "anthropic": "ollama", "ollama": "openai"}  # the dialect of the backend behind
 WORKERS = 48  # asks at a time, each with a backend's name of its own: no failure weighs on the next ask
 CLOCKS = {"connect_timeout_s": 5.0, "first_token_timeout_s": 0.25, "idle_timeout_s": 0.25, "total_timeout_s": 1.5}
