@@ -79,8 +79,7 @@ function clear() {
 function whole(value, prompt, origin, kind) {
   const fragments = Array.isArray(value.fragments) ? value.fragments.filter(one => one && typeof one === 'object') : [];
   at('bands').replaceChildren(...fragments.map(one => band(shown(one.t), shown(one.x), { whole: true })));
-  at('origin').textContent = origin;
-  at('origin').className = `pill ${kind}`;
+  Object.assign(at('origin'), { textContent: origin, className: `pill ${kind}` });
   at('origin').hidden = at('all').hidden = at('raw').hidden = false;
   at('json').textContent = JSON.stringify(value, null, 2);
   at('measured').hidden = fragments.length === 0;
@@ -148,8 +147,10 @@ async function transform() {
 
 function broken(error, sofar, took) {
   figures(at('figures'), [['Time', seconds(took)], ['Tokens', '–'], ['Tokens/s', '–']]);
-  if (error.cut) filling(sofar, true);
-  else at('result').hidden = true;
+  if (error.cut) {
+    filling(sofar, true);
+    Object.assign(at('origin'), { textContent: 'Cut', className: 'pill bad', hidden: false });
+  } else at('result').hidden = true;
   const what = error.cut ? 'Below is what had come; it is cut, and not to be used as it is.' : 'Nothing had come.';
   warn('bad', `${error.message} ${what}`, button('Try again', transform), button('Use the template', offline));
 }

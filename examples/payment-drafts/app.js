@@ -75,16 +75,16 @@ function frame({ legend = false, buttons = [] } = {}) {
   controls();
 }
 
-/** Ask for a draft. `before` is the one that it replaces, where there is one. */
-async function write(before = null) {
-  const client = chosen();
-  if (state.running || !client || !at('form').reportValidity()) return;
-  const wanted = { client: client.id, days_overdue: days() };
+/** Ask for a draft for one client. `before` is the one that it replaces, where there is one. */
+async function write(wanted, before = null) {
+  const client = state.clients.find(one => one.id === wanted.client);
+  if (state.running || !client) return;
   const marked = [client.name, client.amount, dueOf(wanted.days_overdue), String(wanted.days_overdue)];
   state.running = new AbortController();
   state.draft = null;
   at('banner').replaceChildren();
   let sofar = null;
+  at('title').textContent = `Draft for ${client.name}`;
   letter({}, { open: true });
   pills([toneOf(wanted.days_overdue), '']);
   frame();
@@ -95,13 +95,13 @@ async function write(before = null) {
   };
   try {
     const { output, homeport } = await task('/draft', wanted, { signal: state.running.signal, partial });
-    state.draft = { ...output, draft: crypto.randomUUID(), client: client.id, offline: homeport.offline, marked };
+    state.draft = { ...output, draft: crypto.randomUUID(), wanted, client: client.id, offline: homeport.offline, marked };
     state.running = null;
     whole(homeport, before);
   } catch (error) {
     if (!(error instanceof Failed)) throw error;
     state.running = null;
-    broken(error, sofar);
+    broken(error, sofar, wanted);
   } finally {
     controls();
   }
@@ -124,16 +124,16 @@ function whole(homeport, before) {
 function open(draft) {
   letter(draft, { marked: draft.marked });
   origin(draft, draft.edited);
-  frame({ legend: true, buttons: [button('Accept', accept, 'primary'), button('Edit', edit), button('Regenerate', regenerate)] });
+  frame({ legend: !draft.edited, buttons: [button('Accept', accept, 'primary'), button('Edit', edit), button('Regenerate', regenerate)] });
 }
 
-function broken(error, sofar) {
+function broken(error, sofar, wanted) {
   pills([error.cut ? 'Cut' : 'No draft', 'bad']);
   frame();
   if (error.cut) letter(sofar, { cut: true });
   else at('result').hidden = true;
   const what = error.cut ? 'What had come is below; it is cut, and cannot be accepted.' : 'Nothing had come.';
-  tell('bad', `${error.message} ${what}`, button('Try again', () => write()));
+  tell('bad', `${error.message} ${what}`, button('Try again', () => write(wanted)));
 }
 
 /** Post what was decided; whether it is kept. */
@@ -160,7 +160,7 @@ async function accept() {
     say(done ? 'The e-mail is copied.' : 'The browser did not let it be copied.');
     setTimeout(() => { copied.textContent = 'Copy the e-mail'; }, 1600);
   }, 'primary');
-  frame({ legend: true, buttons: [copied] });
+  frame({ legend: !draft.edited, buttons: [copied] });
   at('banner').replaceChildren();
   say('Accepted.');
   copied.focus();
@@ -177,7 +177,7 @@ function edit() {
     const before = { subject: draft.subject, body: draft.body };
     if (!subject.value.trim() || !body.value.trim()) return tell('bad', 'A draft needs a subject and a text.');
     if (subject.value === before.subject && body.value === before.body) return back();
-    const changed = { ...draft, subject: subject.value, body: body.value, edited: true };
+    const changed = { ...draft, subject: subject.value, body: body.value, edited: true, marked: [] }; // what stands in it now, a person may have written
     if (!await decide('edited', changed, before)) return undefined;
     state.draft = changed;
     say('Saved.');
@@ -194,7 +194,7 @@ function edit() {
 
 async function regenerate() {
   const draft = state.draft;
-  if (draft && await decide('regenerated', draft)) await write(draft);
+  if (draft && await decide('regenerated', draft)) await write(draft.wanted, draft);
 }
 
 async function history() {
@@ -212,13 +212,13 @@ async function history() {
 
 at('form').addEventListener('submit', event => {
   event.preventDefault();
-  write();
+  if (chosen() && at('form').reportValidity()) write({ client: chosen().id, days_overdue: days() });
 });
 at('stop').addEventListener('click', () => state.running?.abort());
 for (const id of ['client', 'days']) at(id).addEventListener('input', rule);
 const listed = await fetch('/own/clients.json');
 state.clients = await listed.json();
-at('client').replaceChildren(...state.clients.map(client => el('option', { value: client.id }, `${client.name} · ${client.amount}`)));
+at('client').replaceChildren(...state.clients.map(client => el('option', { value: client.id }, client.name)));
 rule();
 watch(found => {
   Object.assign(state, found);

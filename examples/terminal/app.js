@@ -7,6 +7,7 @@ const OFFERS = 12;
 const past = []; // lines that were sent, the oldest first
 let at = 0; // where the arrow keys are in them
 let unsent = ''; // what stood in the line before they were pressed
+let ending = true; // whether the end of the log is in sight
 let asking = null; // ends the question that a model is at
 let data = { facts: [], commands: ['help', 'list', 'clear'] };
 
@@ -30,7 +31,7 @@ async function run(text) {
   }
   const out = el('div', { class: 'out' });
   log.append(el('div', { class: 'entry' }, el('p', { class: 'asked' }, text), out));
-  follow();
+  follow(true);
   try {
     const known = await (await post('/answer', { line: text })).json();
     if (known) show(out, ...replied(known));
@@ -108,8 +109,9 @@ function show(out, ...parts) {
   follow();
 }
 
-function follow() {
-  log.scrollTop = log.scrollHeight;
+/** Keep the end in sight, unless somebody scrolled up to read. */
+function follow(always = false) {
+  if (always || ending) log.scrollTop = log.scrollHeight;
 }
 
 /** What the line may become. */
@@ -176,6 +178,8 @@ line.addEventListener('keydown', event => {
 document.addEventListener('keydown', event => {
   if (event.key === 'Escape') asking?.abort();
 });
+log.addEventListener('scroll', () => { ending = log.scrollTop + log.clientHeight >= log.scrollHeight - 8; });
+new ResizeObserver(() => follow()).observe(log);
 stop.addEventListener('click', () => asking?.abort());
 
 offer();

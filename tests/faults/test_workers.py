@@ -92,14 +92,17 @@ def test_the_queue_is_that_of_all_workers(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_is_killed_gives_its_places_back_and_others_go_on(tmp_path: Path) -> None:
-    with ScriptedBackend(SLOW) as home:
-        with Spawned(config(tmp_path, {"home": {"url": home.url, **PATIENT, "max_in_flight": 8}}), "--workers", "2") as gateway:
+    with ScriptedBackend(Answer(tokens=WORDS, delay_s=0.4)) as home:
+        with Spawned(config(tmp_path, {"home": {"url": home.url, **PATIENT, "max_in_flight": 16}}), "--workers", "2") as gateway:
             before = workers(gateway.pid)
 
             async def scene() -> list[Heard]:
-                asks = [asyncio.ensure_future(ask(gateway.url, chat(stream=True))) for _ in range(8)]
-                while home.in_flight < 8:
-                    await asyncio.sleep(0.01)
+                asks = []
+                for number in range(16):  # one after the other: a burst may be accepted by one of them
+                    asks.append(asyncio.ensure_future(ask(gateway.url, chat(stream=True))))
+                    while home.in_flight <= number:
+                        await asyncio.sleep(0.01)
+                home.default = SLOW
                 waiting = [asyncio.ensure_future(ask(gateway.url, chat(stream=True))) for _ in range(8)]
                 await asyncio.sleep(0.2)
                 os.kill(before[0], signal.SIGKILL)
@@ -110,11 +113,11 @@ def test_a_worker_that_is_killed_gives_its_places_back_and_others_go_on(tmp_path
             assert all(one.end in ("reset", "aborted") and "".join(WORDS) != one.text if one.status else True for one in lost)
             lived = [one for one in heard if one.finished]
             assert lived and all(one.text == "".join(WORDS) for one in lived)
-            assert home.in_flight_peak <= 8
+            assert home.in_flight_peak <= 16
             assert soon(lambda: len(workers(gateway.pid)) == 2 and before[0] not in workers(gateway.pid), 20), "another was started"
-            after = asyncio.run(asyncio.wait_for(many(gateway.url, 16, stream=True), 60))
+            after = asyncio.run(asyncio.wait_for(many(gateway.url, 32, stream=True), 60))
             assert all(one.finished for one in after), "every place is free again"
-            assert home.in_flight_peak == 8
+            assert home.in_flight_peak == 16
 
 
 @pytest.mark.parametrize("count", [1, 2])

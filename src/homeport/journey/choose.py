@@ -29,17 +29,18 @@ class Choose:
         served = self._catalogue.find(ask.model)
         if served is None:
             raise selection.unknown(ask.model, self._catalogue.names())
-        routes = selection.order(served.routes, self._backends, private=served.private)
+        private = served.private or (ask.errand is not None and ask.errand.private)
+        routes = selection.order(served.routes, self._backends, private=private)
         if not routes:
-            raise self._none(ask, served)
+            raise self._none(ask, served, private=private)
         if routes[0] is not (first := served.routes[0]):
             self._backends[first.backend].wanted()
         if served.lacks:
             return self._able(ask, routes, served.lacks)
         return routes
 
-    def _none(self, ask: Ask, served: Served) -> NoRouteLeft:
-        if served.private and all(self._backends[route.backend].location == "cloud" for route in served.routes):
+    def _none(self, ask: Ask, served: Served, *, private: bool) -> NoRouteLeft:
+        if private and all(self._backends[route.backend].location == "cloud" for route in served.routes):
             error = NoRouteLeft(f'`{ask.model}` is private, and no local backend serves it. Add a route whose backend has location = "local".')
             error.should_retry = False
             return error

@@ -91,13 +91,13 @@ class _Ladder:
         return None
 
     async def _places(self, model: str) -> Sequence[tuple[str | None, str]]:
-        """Raises NoRouteLeft for a private task whose model may be asked of a cloud."""
+        """Raises NoRouteLeft for a private task whose model is served by clouds alone; where both may answer, the gateway keeps to the local ones."""
         quotes = self.plan.shape is not None and self.plan.shape.quotes
         if not (quotes or self.terms.private):
             return ()
         places = await self.asker.places(model, fresh=self.terms.private)
-        if self.terms.private and any(location != "local" for _, location in places):
-            error = NoRouteLeft(f"The task {self.terms.name} is private, but `{model}` has a cloud among its backends. Give it one that is all local.")
+        if self.terms.private and places and not any(location == "local" for _, location in places):
+            error = NoRouteLeft(f"The task {self.terms.name} is private, and no local backend serves `{model}`. Give it a model of one with location = \"local\".")
             error.should_retry = False
             raise error
         return places

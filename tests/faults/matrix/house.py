@@ -17,6 +17,7 @@ from tests.faults.matrix.wires import SECOND
 from tests.gateway import Running, config
 
 AGAIN = 8  # times an ask is sent whose fault was not met: on a busy machine its clock can run out before the backend has read it
+APART = 10_000_000  # between the numbers of an ask that is sent again
 NEXT = {"openai": "anthropic", "anthropic": "ollama", "ollama": "openai"}  # the dialect of the backend behind
 WORKERS = 48  # asks at a time, each with a backend's name of its own: no failure weighs on the next ask
 CLOCKS = {"connect_timeout_s": 5.0, "first_token_timeout_s": 0.25, "idle_timeout_s": 0.25, "total_timeout_s": 1.5}
@@ -28,6 +29,7 @@ class House:
     def __init__(self, folder: Path, dialect: str, *, assemble: bool) -> None:
         self.faulty, self.sound = Upstream(dialect), Upstream(NEXT[dialect], SECOND)
         self.folder, self.assemble = folder, assemble
+        self.numbers: dict[int, int] = {}  # of each case, the number that its ask had at last
         self.gateway: Running
 
     def __enter__(self) -> House:
@@ -54,18 +56,30 @@ class House:
 
         async def work(worker: int) -> None:
             for case in waiting:
-                model = f"{'alone' if case.alone else 'both'}{worker}"
-                data = request_bytes(body(case.surface, prompt(case.number), stream=case.stream, model=model), path=case.surface.value)
-                for _ in range(AGAIN):
-                    self.renew(f"faulty{worker}")
-                    async with Caller(self.gateway.url) as caller:
-                        await caller.send(data)
-                        found[case.number] = await asyncio.wait_for(caller.hear(), 30)
-                    if self.faulty.met[case.number]:
-                        break
+                found[case.number] = await self._one(case, worker)
 
         await asyncio.gather(*map(work, range(WORKERS)))
         return found
+
+    async def _one(self, case: Case, worker: int) -> Heard:
+        """One of them, sent again under another number where its fault was not met."""
+        heard, model = Heard(), f"{'alone' if case.alone else 'both'}{worker}"
+        for again in range(AGAIN):
+            number = self.numbers[case.number] = case.number + again * APART
+            self.faulty.plans[number] = case.plan
+            self.renew(f"faulty{worker}")
+            data = request_bytes(body(case.surface, prompt(number), stream=case.stream, model=model), path=case.surface.value)
+            async with Caller(self.gateway.url) as caller:
+                await caller.send(data)
+                heard = await asyncio.wait_for(caller.hear(), 30)
+            if self.faulty.met[number]:
+                break
+        return heard
+
+    def sent(self, case: Case) -> tuple[int, int]:
+        """How often the faulty backend was sent an ask, and the sound one."""
+        number = self.numbers[case.number]
+        return self.faulty.met[number], self.sound.met[number]
 
     def renew(self, name: str) -> None:
         """Forget the failures before: each is to be met by the next ask, not passed over (rules/breaker)."""

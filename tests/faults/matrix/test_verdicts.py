@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -86,7 +85,7 @@ def test_what_the_books_say(seen: str, receipts: list[str], met: int, behind: in
     outcome = judged(case(), wire("openai", streamed=True), heard(bodies[seen], end="aborted" if seen == "cut" else "complete"))
     assert (outcome.seen, outcome.faults) == (seen, [])
     rows: list[dict[str, Any]] = [{"outcome": word} for word in receipts]
-    recorded(case(), outcome, rows, Counter({1: met}), Counter({1: behind}))
+    recorded(case(), outcome, rows, met, behind)
     assert len(outcome.faults) == (fault is not None)
     assert fault is None or outcome.faults[0].startswith(fault)
 

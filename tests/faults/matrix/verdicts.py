@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from msgspec import Struct
@@ -93,9 +92,8 @@ def _visible(case: Case, one: Wire, what: str) -> list[str]:
     return [f"visible: {what} before anything was shown"] if early and not case.alone else []
 
 
-def recorded(case: Case, outcome: Outcome, receipts: list[dict[str, Any]], met: Counter[int], behind: Counter[int]) -> None:
-    """As the journal and the backends saw it; what must not be is added to the outcome."""
-    first, second = met[case.number], behind[case.number]
+def recorded(case: Case, outcome: Outcome, receipts: list[dict[str, Any]], first: int, second: int) -> None:
+    """As the journal and the backends saw it, who were sent it so many times; what must not be is added to the outcome."""
     if not first:
         outcome.faults.append(f"the fault was never met: {[receipt['attempts'] for receipt in receipts if 'attempts' in receipt]}")
     if len(receipts) != 1:

@@ -190,8 +190,8 @@ def test_where_one_of_the_engines_takes_none_the_schema_is_sent(places: Any) -> 
     assert set(asker.asked[0]) & {"grammar", "structured_outputs", "response_format"} == {"response_format"}
 
 
-@pytest.mark.parametrize("places", [[(None, "cloud")], [(None, "local"), (None, "cloud")]])
-def test_a_private_task_is_not_asked_where_a_cloud_may_answer(places: Any) -> None:
+@pytest.mark.parametrize("places", [[(None, "cloud")], [("anthropic", "cloud"), (None, "cloud")]])
+def test_a_private_task_is_not_asked_where_only_a_cloud_may_answer(places: Any) -> None:
     @task(private=True)
     def secret(text: str) -> str:
         """Say it again."""
@@ -201,9 +201,10 @@ def test_a_private_task_is_not_asked_where_a_cloud_may_answer(places: Any) -> No
         ran(secret, asker)
     assert asker.asked == []
     assert caught.value.should_retry is False
-    local = Scripted("x", places=[(None, "local")])
-    assert ran(secret, local).output == "x"
-    assert local.errands[0].private
+    for mixed in ([(None, "local")], [(None, "local"), (None, "cloud")]):  # the gateway keeps it to the local one
+        local = Scripted("x", places=mixed)
+        assert ran(secret, local).output == "x"
+        assert local.errands[0].private
 
 
 def test_a_text_that_met_its_limit_is_cut_and_none() -> None:
