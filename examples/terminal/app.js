@@ -7,7 +7,8 @@ const OFFERS = 12;
 const past = []; // lines that were sent, the oldest first
 let at = 0; // where the arrow keys are in them
 let unsent = ''; // what stood in the line before they were pressed
-let ending = true; // whether the end of the log is in sight
+let ending = true; // nobody scrolled up in the log
+let height = 0; // how far the log was scrolled
 let asking = null; // ends the question that a model is at
 let data = { facts: [], commands: ['help', 'list', 'clear'] };
 
@@ -178,7 +179,11 @@ line.addEventListener('keydown', event => {
 document.addEventListener('keydown', event => {
   if (event.key === 'Escape') asking?.abort();
 });
-log.addEventListener('scroll', () => { ending = log.scrollTop + log.clientHeight >= log.scrollHeight - 8; });
+log.addEventListener('scroll', () => {
+  if (log.scrollTop + log.clientHeight >= log.scrollHeight - 8) ending = true;
+  else ending = false; // what came meanwhile is no reason
+  height = log.scrollTop;
+});
 new ResizeObserver(() => follow()).observe(log);
 stop.addEventListener('click', () => asking?.abort());
 

@@ -40,8 +40,10 @@ from homeport.monitor.siblings import NoSiblings
 from homeport.monitor.telemetry import telemetry
 from homeport.monitor.traffic import Traffic
 from homeport.ports import Out, Siblings
+from homeport.rules.canned import Canned
 from homeport.serve import Steps, serve
 from homeport.settings import Settings, address, is_loopback
+from homeport.settings.answers import contents
 from homeport.storage.answered import Answered
 from homeport.storage.commit import GroupCommit
 from homeport.storage.journal import Journal
@@ -105,7 +107,7 @@ class App:
         self._steps = Steps(
             accept=Accept(),
             admit=self._admit,
-            answer=Answers(self._catalogue, self._backends),
+            answer=Answers(self._catalogue, self._backends, canned(settings)),
             cache=NoCache(),
             choose=Choose(self._catalogue, self._backends),
             dispatch=Dispatch(self._backends),
@@ -168,13 +170,14 @@ class App:
         """Go on with other settings; what is under way ends as it began. Raises BadSettings where they cannot be run; then nothing has changed."""
         reloading.refuse(self.settings, settings)
         tasks = served(settings) if settings.tasks.paths else None
+        answer = Answers(self._catalogue, self._backends, canned(settings))
         change = await self.upstreams.change(settings)
         before, self.settings, self._served = self.settings, settings, tasks
         self.max_body = settings.server.max_body_mb * 1024 * 1024
         if settings.limits != before.limits:
             self._limits.apply(settings.limits)
             self._admit = admission(self._keys, self._limits, self._tally.observers, public=self.public)
-        self._steps = msgspec.structs.replace(self._steps, admit=self._admit, relay=Relay())  # a relay knows heads of backends that were
+        self._steps = msgspec.structs.replace(self._steps, admit=self._admit, answer=answer, relay=Relay())  # a relay knows heads of backends that were
         if settings.monitor != before.monitor or change.added or change.removed:
             old, self._monitor = self._monitor, self._watch(settings)
             self._monitor.incidents = old.incidents
@@ -344,6 +347,11 @@ async def every(seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -
         except Exception as error:
             log.exception("background work %s failed: %s", work.__name__, type(error).__name__)
         await asyncio.sleep(seconds)
+
+
+def canned(settings: Settings) -> Canned:
+    """What is answered without a model, with the files that the answers look things up in as they are now. Raises BadSettings."""
+    return Canned(settings.answers.values(), contents(settings.answers))
 
 
 def served(settings: Settings) -> Served:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -61,6 +62,12 @@ class Example:
         if not self.url.startswith("http://127.0.0.1:"):
             self.__exit__()
         return self
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> int:
+        """Send it a signal, as a crash or a person would, and wait for its end; its exit code."""
+        assert self._child is not None
+        self._child.send_signal(number)
+        return self._child.wait(WAIT_S)
 
     def __exit__(self, *_: object) -> None:
         child, self._child = self._child, None

@@ -22,6 +22,7 @@ STYLES: dict[str, StyleName] = {"openai": "vllm", "anthropic": "anthropic", "oll
 TALKS = CELLS[:5]  # what a real engine that cannot be told to fail is asked for
 FAILS = ("error", "cut")  # each has a model of its own: one that failed five times in a row is left out for a while
 PACE_S = 0.05  # between the words of a stream: two dozen processes on two cores must not read them all at once
+CUT_S = 0.5  # between the last words and the end: read together they were never said, and another backend may be asked
 SLOW = Answer(text=TALE, endless=True, delay_s=0.05)
 EDIT = "greeting.txt\n```\nHello from home\n```\n"  # as aider's whole format has it
 CUTS: tuple[How, ...] = ("close", "end", "error")

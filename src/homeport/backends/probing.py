@@ -103,7 +103,7 @@ class Probing:
         except BackendError:  # it does not answer: it may compute
             return
         if running is not None:
-            leases.bury(leases.zombies - max(0, running - (leases.mine - leases.zombies)))
+            leases.bury(leases.zombies - max(0, running - (leases.in_flight - leases.zombies)))  # in flight: from all workers
         elif not self._health.whole.open:
             over = time.monotonic() - ZOMBIE_S
             leases.bury(sum(since < over for since in leases.lingering))

@@ -86,6 +86,7 @@ def values(settings: Settings) -> list[tuple[str, Any, str]]:
         "limits.keys": settings.limits.keys,
         "telemetry": {"": settings.telemetry},
         "tasks": {"": settings.tasks},
+        "answers": settings.answers,
     }
     found = []
     for section, entries in tree.items():
@@ -124,6 +125,8 @@ def _value(settings: Settings, dotted: str, value: Any) -> Any:
         return list(value)
     if dotted == "tasks.paths":
         return [str(path) for path in value]
+    if isinstance(value, tuple) and all(isinstance(entry, str) for entry in value):
+        return list(value)
     if isinstance(value, tuple):
         return [{key: found for key in entry.__struct_fields__ if (found := getattr(entry, key)) is not None} for entry in value]
     return value

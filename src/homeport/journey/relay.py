@@ -54,7 +54,8 @@ class Relay:
             return
         usage = reply.usage
         if ask.stream:
-            bridge = BRIDGES[account.dialect][ask.surface]
+            spoken = "openai" if account.dialect == "responses" else account.dialect  # answered without a model: that dialect no backend speaks
+            bridge = BRIDGES[spoken][ask.surface]
             events = bridge.unfold(body, ask, int(account.ts), account.figures(usage, reply.generation_s))
             account.settle("ok", reply)
             out.begin(200, (self._head(account) + _STREAM % bridge.out_type).encode("latin-1", "replace"))
@@ -127,7 +128,8 @@ class Relay:
         """The header lines that every answer of a model carries."""
         route, backend = account.route, account.backend
         if route is None or backend is None:  # answered without a model
-            return f"x-homeport-attempts: 0\r\nx-request-id: {account.ask.id}\r\n"
+            also = f"request-id: {account.ask.id}\r\n" if account.ask.dialect == "anthropic" else ""
+            return f"x-homeport-attempts: 0\r\nx-request-id: {account.ask.id}\r\n{also}"
         head = self._heads.get((backend.name, route.model))
         if head is None:
             lines = (("x-homeport-backend", backend.name), ("x-homeport-model", route.model), ("x-homeport-location", backend.location))

@@ -9,6 +9,7 @@ from homeport.settings.monitor import minutes
 from homeport.settings.places import usual_file
 from homeport.settings.reading import load
 from homeport.settings.tree import (
+    AnswerSettings,
     BackendSettings,
     KeyLimits,
     Kind,
@@ -24,6 +25,7 @@ from homeport.settings.tree import (
 )
 
 __all__ = [
+    "AnswerSettings",
     "BackendSettings",
     "KeyLimits",
     "Kind",

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from homeport.settings import places
 from homeport.settings.address import address
+from homeport.settings.answers import read_answer
 from homeport.settings.backend import read_backend
 from homeport.settings.document import Document, Table, described, listed, meant, shown
 from homeport.settings.limits import read_limits
@@ -18,7 +19,7 @@ from homeport.settings.telemetry import VARIABLE as OTLP
 from homeport.settings.telemetry import read_telemetry
 from homeport.settings.tree import BackendSettings, ModelSettings, RouteSettings, Server, Settings
 
-SECTIONS = ("server", "backends", "models", "monitor", "limits", "telemetry", "tasks", "tunnel", "fleet")
+SECTIONS = ("server", "backends", "models", "monitor", "limits", "telemetry", "tasks", "answers", "tunnel", "fleet")
 LATER = {  # sections that other versions serve; their keys are still checked
     "tunnel": ("to", "port", "host_key", "identity", "remote", "local"),
     "fleet": ("url", "lease_ttl_s"),
@@ -51,6 +52,7 @@ def load(*, config: Path | None = None, listen: str | None = None, environ: Mapp
     telemetry = read_telemetry(document.table("telemetry"), environ)
     limits = read_limits(document.table("limits"))
     tasks = read_tasks(document.table("tasks"))
+    answers = {name: read_answer(name, table, models) for name, table in document.table("answers").tables()}
     _variables(document, environ, secrets)
     document.refuse()
     return Settings(
@@ -61,6 +63,7 @@ def load(*, config: Path | None = None, listen: str | None = None, environ: Mapp
         telemetry=telemetry,
         limits=limits,
         tasks=tasks,
+        answers=answers,
         discover=discover,
         path=path.absolute() if path else None,
         origins=document.origins,

@@ -128,6 +128,17 @@ class TaskSettings(Struct, frozen=True, kw_only=True):
     paths: tuple[Path, ...] = ()  # Python files
 
 
+class AnswerSettings(Struct, frozen=True, kw_only=True):
+    """`[answers.NAME]`: messages that code answers in place of a model."""
+
+    name: str
+    models: tuple[str, ...]  # the asked names that it holds for
+    exact: tuple[str, ...] = ()
+    pattern: str | None = None  # a regular expression for the whole of a message
+    reply: str = ""
+    data: Path | None = None  # a JSON or TOML file that the reply looks things up in
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything Homeport was told. `discover`: no `[backends]` given, so look for engines on loopback."""
 
@@ -138,6 +149,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     limits: LimitSettings = field(default_factory=LimitSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     tasks: TaskSettings = field(default_factory=TaskSettings)
+    answers: dict[str, AnswerSettings] = field(default_factory=dict)
     discover: bool = False
     path: Path | None = None  # the file that was read
     origins: dict[str, str] = field(default_factory=dict)  # dotted key → "flag" "environment" "file" "default"

@@ -91,7 +91,7 @@ class _Ladder:
         return None
 
     async def _places(self, model: str) -> Sequence[tuple[str | None, str]]:
-        """Raises NoRouteLeft for a private task whose model is served by clouds alone; where both may answer, the gateway keeps to the local ones."""
+        """Raises NoRouteLeft for a private task whose model only clouds serve; where both may answer, the gateway keeps to the local ones."""
         quotes = self.plan.shape is not None and self.plan.shape.quotes
         if not (quotes or self.terms.private):
             return ()

@@ -144,6 +144,7 @@ def test_a_models_circuit_and_the_wholes_must_both_admit(stand: Stand) -> None:
     health = stand.health
     stand.fails("a", frozen())
     health.seen("b", Unreachable("gone"))
+    assert health.retry_at == stand.clock.time() + 0.25, "the whole is tried first"
     stand.clock.advance(0.25)
     assert (health.opens_in("a"), health.opens_in("b")) == (0.75, 0.0)
     assert (health.may_try("a"), health.may_try("b")) == (False, True)
@@ -342,3 +343,54 @@ def test_speed_is_a_moving_average_of_answers(stand: Stand) -> None:
 
 def test_an_ask_waits_a_second_for_what_has_nowhere_else_to_go() -> None:
     assert module.PATIENCE_S == 1.0
+
+
+def test_a_models_try_that_fails_is_the_models(stand: Stand) -> None:
+    health = stand.health
+    stand.fails("a", frozen())
+    stand.clock.advance(1.0)
+    stand.fails("a", frozen())
+    assert (health.models["a"].openings, health.whole.open) == (2, False)
+
+
+def test_what_fails_while_all_of_it_is_open_is_no_second_failure_of_all(stand: Stand) -> None:
+    health = stand.health
+    stand.fails("a", Unreachable("gone"))
+    health.seen("b", Refused("HTTP 500"))  # it was under way
+    assert (health.whole.failures, health.whole.openings, health.models["b"].failures) == (1, 1, 1)
+
+
+def test_an_ask_on_a_way_that_is_free_tries_nothing(stand: Stand) -> None:
+    health = stand.health
+    stand.fails("a", Refused("HTTP 500"))
+    assert health.enter("a")
+    before = dict(health.models)
+    health.seen("a", Malformed("bad"))
+    assert health.models == before
+
+
+def test_a_try_goes_on_while_others_leave(stand: Stand) -> None:
+    health = stand.health
+    stand.fails("a", Unreachable("gone"))
+    stand.clock.advance(0.25)
+    assert health.enter("a")
+    health.seen("b", ClientLeft("left"))
+    assert not health.enter("b")
+
+
+def test_a_good_probe_of_one_that_answered_probes_frees_no_model(stand: Stand) -> None:
+    health = stand.health
+    stand.fails("a", frozen())
+    health.seen("b", Unreachable("gone"))
+    health.found(good=True)
+    assert (health.whole.open, health.models["a"].open) == (False, True)
+
+
+def test_a_try_that_ends_otherwise_lets_the_next_one_try(stand: Stand) -> None:
+    stand.fails("a", frozen())
+    stand.clock.advance(1.0)
+    assert stand.health.enter("a")
+    changes = stand.changes
+    stand.health.seen("a", NoRouteLeft("not a backend's"))
+    assert stand.changes == changes + 1
+    assert stand.health.enter("a")

@@ -215,7 +215,8 @@ async def test_a_queue_of_none_takes_nobody() -> None:
 
 @on_a_loop
 async def test_a_key_makes_room_for_one_that_has_two_fewer() -> None:
-    leases = Leases(1, 3, 10.0)
+    shared = Shared()
+    leases = Leases(1, 3, 10.0, shared)
     assert leases.take() is not None
     greedy = [asyncio.ensure_future(leases.wait("greedy")) for _ in range(2)]
     modest = asyncio.ensure_future(leases.wait("modest"))
@@ -233,6 +234,7 @@ async def test_a_key_makes_room_for_one_that_has_two_fewer() -> None:
     assert [type(error) for error in done] == [LeftOut] * 3
     assert done[0] is not done[1]
     assert timers() == []
+    assert max(waiting for waiting, *_ in shared.said) == 3, "room is made before it is taken"
 
 
 @on_a_loop
@@ -273,3 +275,16 @@ async def test_a_turn_that_is_over_already_takes_no_place() -> None:
     assert (leases.in_flight, leases.mine, leases.queued) == (0, 0, 0)
     await idle()
     assert task.cancelled()
+
+
+@on_a_loop
+async def test_who_leaves_as_he_is_sent_away_has_left() -> None:
+    leases = Leases(1, 4, 10.0)
+    assert leases.take() is not None
+    task = asyncio.ensure_future(leases.wait("a"))
+    await idle()
+    leases.dismiss(lambda: LeftOut("off", retry_in_s=1.0))
+    task.cancel()
+    await idle()
+    assert task.cancelled()
+    assert (leases.in_flight, leases.queued) == (1, 0)
