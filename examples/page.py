@@ -119,7 +119,7 @@ async def standing() -> dict[str, Any]:
     found = [backend for backend in status["backends"] if backend["name"] in names]
     if any(backend["state"] in ("healthy", "degraded") for backend in found):
         return {"ready": True, "reason": ""}
-    return {"ready": False, "reason": "; ".join(f"{backend['name']} is {backend['state']} ({backend['reason']})" for backend in found) or "nothing serves it"}
+    return {"ready": False, "reason": "; ".join(map(_state, found)) or "nothing serves it"}
 
 
 def wrong(status: int, message: str) -> JSONResponse:
@@ -211,6 +211,11 @@ async def _left(receive: Receive) -> None:
     """Ends when the browser has left."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _state(backend: dict[str, Any]) -> str:
+    state = {"open": "does not answer", "loading": "is loading", "drained": "takes nothing new"}.get(backend["state"], f"is {backend['state']}")
+    return f"{backend['name']} {state}" + (f" ({backend['reason']})" if backend["reason"] else "")
 
 
 def _why(error: Exception) -> str:

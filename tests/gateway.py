@@ -112,7 +112,7 @@ class Running:
             for backend in self.app.upstreams.backends.values():
                 backend.health.seen = lambda model, error: None  # type: ignore[method-assign]
                 backend.health.found = lambda *, good, reason="": None  # type: ignore[method-assign]
-                backend.seen = lambda model, error, *, begun=False: False  # type: ignore[method-assign]
+                backend.seen = lambda model, error, upstream=None: False  # type: ignore[method-assign]
         self.journal = Journal(self.app.settings.server.data)
         self.url = ""
         self._loop: asyncio.AbstractEventLoop

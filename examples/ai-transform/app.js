@@ -1,7 +1,7 @@
 // The page: a form, six bands that fill as they stream, what they took, and what can be done where no model is there.
 
 import { BANDS, measured, template } from '/own/template.js';
-import { Failed, copy, el, task, watch } from '/static/stream.js';
+import { Failed, copy, el, task, unheld, watch } from '/static/stream.js';
 
 const SAMPLES = ['Plan a picnic for ten people by the river', 'Fix the bug in my date function', 'Write a letter about a cold radiator'];
 const at = id => document.getElementById(id);
@@ -91,7 +91,7 @@ function whole(value, prompt, origin, kind) {
   ]);
 }
 
-function result({ output, homeport }, prompt, took) {
+function result({ output, homeport }, prompt, took, begun) {
   const tried = homeport.attempts.filter(one => one.check !== null);
   const asked = homeport.route !== null;
   whole(output, prompt, asked ? 'By the model' : homeport.offline ? 'By the template' : 'Passed through', asked ? 'good' : 'warn');
@@ -102,8 +102,7 @@ function result({ output, homeport }, prompt, took) {
     ['Answered by', asked ? `${homeport.route.model} on ${homeport.route.backend}` : 'no model'],
   ]);
   if (homeport.offline) {
-    const why = tried.at(-1);
-    warn('warn', `The model gave no answer that holds${why ? ` (${why.reason})` : ''}. These bands are the template’s.`, button('Try again', transform));
+    warn('warn', `${unheld(homeport, begun)} These bands are the template’s.`, button('Try again', transform));
   } else if (tried.length) {
     at('banner').replaceChildren(el('p', { class: 'banner' }, `It took ${homeport.attempts.length} attempts; before: ${tried.map(one => one.reason).join('; ')}.`));
   }
@@ -134,7 +133,7 @@ async function transform() {
   try {
     const found = await task('/transform', { prompt }, { signal: state.running.signal, partial });
     clearInterval(clock);
-    result(found, prompt, took());
+    result(found, prompt, took(), last !== undefined);
   } catch (error) {
     if (!(error instanceof Failed)) throw error;
     broken(error, sofar, took());

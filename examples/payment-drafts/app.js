@@ -1,6 +1,6 @@
 // The page: who owes what, a draft as it comes, and what a person does with it.
 
-import { Failed, copy, el, post, task, watch } from '/static/stream.js';
+import { Failed, copy, el, post, task, unheld, watch } from '/static/stream.js';
 
 const PLACEHOLDERS = /(\{(?:clientName|amount|dueDate|daysOverdue)\})/;
 const at = id => document.getElementById(id);
@@ -97,7 +97,7 @@ async function write(wanted, before = null) {
     const { output, homeport } = await task('/draft', wanted, { signal: state.running.signal, partial });
     state.draft = { ...output, draft: crypto.randomUUID(), wanted, client: client.id, offline: homeport.offline, marked };
     state.running = null;
-    whole(homeport, before);
+    whole(homeport, before, sofar !== null);
   } catch (error) {
     if (!(error instanceof Failed)) throw error;
     state.running = null;
@@ -112,11 +112,10 @@ function origin(draft, edited = false) {
   pills([draft.tone, ''], by, ...(edited ? [['Edited', '']] : []));
 }
 
-function whole(homeport, before) {
+function whole(homeport, before, begun) {
   const draft = state.draft;
   open(draft);
-  const why = homeport.attempts.filter(one => one.check !== null).at(-1);
-  if (draft.offline) tell('warn', `The model gave no draft that holds${why ? ` (${why.reason})` : ''}. This is the template’s.`);
+  if (draft.offline) tell('warn', `${unheld(homeport, begun)} This is the template’s.`);
   else if (before && before.subject === draft.subject && before.body === draft.body) tell('', 'It wrote the same again: this task is asked at temperature 0.');
   say(`The draft is there. Subject: ${draft.subject}`);
 }

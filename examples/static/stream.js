@@ -85,6 +85,13 @@ export async function task(url, body, { signal, partial = () => {} } = {}) {
   throw new Failed('The answer ended before it was whole.', { cut });
 }
 
+/** Why the template answered and no model, in a sentence. `begun`: a part of an answer had come. */
+export function unheld({ attempts }, begun) {
+  const reasons = attempts.filter(one => one.check !== 'unanswered').map(one => one.reason);
+  if (reasons.length) return `No answer of the model held (${reasons.join('; ')}).`;
+  return begun ? 'The model broke off in the middle of its answer.' : 'No model answered.';
+}
+
 /** Tell `report` now and every so often whether a model can be asked: {ready, reason}. */
 export function watch(report, everyMs = 5000) {
   const look = async () => {

@@ -2,7 +2,7 @@
 import { Failed, el, post, task, watch } from '/static/stream.js';
 
 const [log, form, line, stop, offers, said, model] = ['log', 'form', 'line', 'stop', 'offers', 'said', 'model'].map(id => document.getElementById(id));
-const STARTERS = ['help', 'list', 'explain pebblestore', 'What is written in Rust?'];
+const STARTERS = ['help', 'list', 'explain thimble', 'What is written in Rust?'];
 const OFFERS = 12;
 const past = []; // lines that were sent, the oldest first
 let at = 0; // where the arrow keys are in them
@@ -38,7 +38,7 @@ async function run(text) {
     if (known) show(out, ...replied(known));
     else await ask(text, out);
   } catch (error) {
-    show(out, ...failed(error));
+    show(out, ...failed(error, text));
   }
 }
 
@@ -59,7 +59,7 @@ async function ask(text, out) {
     });
     show(out, ...answered(whole, (performance.now() - began) / 1000));
   } catch (error) {
-    show(out, ...failed(error, mine.signal.aborted));
+    show(out, ...failed(error, text, mine.signal.aborted));
   } finally {
     if (asking === mine) {
       asking = null;
@@ -87,11 +87,11 @@ function answered({ output, homeport }, seconds) {
   return [el('p', { class: 'answer' }, output.answer), note('It stands in ', ...found.flatMap(({ run: command }, number) => [number ? ', ' : '', runner(command)]), '. ')];
 }
 
-function failed(error, stopped = false) {
+function failed(error, text, stopped = false) {
   if (!(error instanceof Failed)) throw error;
   if (stopped) return [el('p', {}, 'Stopped.')];
   const what = error.cut ? 'The answer broke off before its end, so nothing of it is shown.' : 'There is no answer.';
-  return [el('p', { class: 'wrong' }, `${what} ${error.message}`), el('p', { class: 'note' }, 'What the data says is still here: ', runner('list'), ', ', runner('help'), '.')];
+  return [el('p', { class: 'wrong' }, `${what} ${error.message}`), el('p', { class: 'note' }, runner(text, 'Ask again'), '. What the data says is still here: ', runner('list'), ', ', runner('help'), '.')];
 }
 
 /** Whether the words stand in the text, and not in the middle of other words. */
@@ -181,7 +181,7 @@ document.addEventListener('keydown', event => {
 });
 log.addEventListener('scroll', () => {
   if (log.scrollTop + log.clientHeight >= log.scrollHeight - 8) ending = true;
-  else ending = false; // what came meanwhile is no reason
+  else if (log.scrollTop < height) ending = false; // what came meanwhile is no reason
   height = log.scrollTop;
 });
 new ResizeObserver(() => follow()).observe(log);

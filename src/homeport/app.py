@@ -98,6 +98,7 @@ class App:
         self._telemetry = telemetry(settings.telemetry.otlp_url, __version__)
         self._tally = Tally(self._telemetry.over(self._commit))
         self._tally.observers.append(self.upstreams.measured)
+        self.upstreams.strayed = self._strayed
         self._measures = Measures(self._catalogue)
         self._tally.observers.append(self._measures.observe)
         self.history = History(settings.server.data)
@@ -314,6 +315,11 @@ class App:
         self._watching(backend, finding)
         self.history.saw(backend, finding)
         self._measures.probed(backend, finding.good)
+
+    def _strayed(self, backend: str, model: str, digest: str, why: str) -> None:
+        """Another model answers at a backend than its owner pinned."""
+        if self._watching == self._monitor.saw:  # this process leads
+            self._monitor.strayed(backend, model, digest, why)
 
     async def _refresh_keys(self) -> None:
         if self._keys.refresh():

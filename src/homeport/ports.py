@@ -50,6 +50,7 @@ class Upstream(Protocol):
 
     status: int
     begun: bool  # a token came
+    streamed: bool  # it was asked for as a stream
     headers: dict[bytes, bytes]  # lower-case names; those Homeport reads
 
     async def head(self) -> bytes | None:
@@ -110,9 +111,8 @@ class Backend(Protocol):
     def in_flight(self) -> int:
         """Leases taken."""
 
-    @property
-    def load(self) -> float:
-        """Leases taken, and more where its asks fail."""
+    def load(self, model: str) -> float:
+        """Leases taken, and more where asks for this model fail."""
 
     def rank(self, model: str) -> int:
         """How well it could take an ask for this model now (rules/selection)."""
@@ -126,14 +126,14 @@ class Backend(Protocol):
     def take(self, model: str) -> Lease | None:
         """A place now for an ask of this model, or None."""
 
-    async def wait(self, model: str, key: str | None) -> Lease:
-        """A place from the bounded queue, in turn with other keys.
+    async def wait(self, model: str, key: str | None, *, only: bool) -> Lease:
+        """A place from the bounded queue, in turn with other keys; `only`: the ask has no other way.
 
         Raises Refused: outcome "full" where none comes free in time, "open" where it is left out for now.
         """
 
-    def seen(self, model: str, error: BaseException | None, *, begun: bool) -> bool:
-        """An ask for this model is over, answered or failed; `begun`: a token had come. Whether it may still be computed."""
+    def seen(self, model: str, error: BaseException | None, upstream: Upstream | None) -> bool:
+        """An ask for this model is over, answered or failed; `upstream`: what was sent, if anything was. Whether it may still be computed."""
 
     def send(self, ask: Ask, route: Route) -> Upstream:
         """Send the ask; the head of its answer, or what went wrong, comes by its `head`."""
@@ -153,6 +153,10 @@ class Served(Protocol):
     @property
     def lacks(self) -> Mapping[tuple[str, str], frozenset[str]]:
         """What models are known not to do, by (backend, model): capabilities, and "format"; those that lack nothing are left out."""
+
+    @property
+    def barred(self) -> Mapping[tuple[str, str], str]:
+        """Where a model is not known to be the one that its owner pinned, by (backend, model), and why."""
 
 
 class Catalogue(Protocol):

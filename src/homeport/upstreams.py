@@ -9,8 +9,11 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from homeport.backends import discovery
 from homeport.backends.catalogue import Catalogue
+from homeport.backends.file_digest import FileDigest
 from homeport.backends.http import FixedEndpoint, HttpBackend
 from homeport.backends.pool import Shared
 from homeport.backends.pulled import Pulled, PulledBackend
@@ -19,7 +22,7 @@ from homeport.errors import HomeportError
 from homeport.ports import Places
 from homeport.settings import BackendSettings, Settings
 from homeport.storage.shelf import Shelf
-from homeport.vocabulary import Finding, Receipt
+from homeport.vocabulary import Card, Finding, Receipt
 
 if TYPE_CHECKING:
     from homeport.backends.borrowed import Borrowed, Borrower
@@ -77,6 +80,8 @@ class Upstreams:
         self.catalogue = Catalogue(settings)
         self._shelf = Shelf(settings.server.data / "models") if settings.discover else None
         self._shelf_at = 0.0
+        self._files: dict[str, FileDigest] = {}  # of our own engines that have a pin
+        self.strayed: Callable[[str, str, str, str], None] = lambda _backend, _model, _digest, _why: None  # told of another model than is pinned
         self._pulled = Pulled(shared, settings.server.data, self._soon, places, borrower)
         self._look_at_shelf()
         self._list()
@@ -233,7 +238,37 @@ class Upstreams:
     def _list(self) -> None:
         pilot_last = sorted(self.backends.values(), key=lambda backend: backend.kind == "pilot") if self.settings.discover else self.backends.values()
         listed = {backend.name: backend.models for backend in pilot_last if backend.models}
-        self.catalogue.learn(listed, lambda backend, model: self.backends[backend].card(model))
+        for name, backend in self.backends.items():
+            if backend.settings.keep_warm:  # the first of the models that are asked of it
+                routes = [route for _, served in self.catalogue.items() for route in served.routes if route.backend == name]
+                warmer = backend.probing.warmer
+                warmer.model, warmer.keep_alive = (routes[0].model, routes[0].options.get("keep_alive")) if routes else (None, None)
+        self.catalogue.learn(listed, self._card)
+
+    def _card(self, backend: str, model: str) -> Card | None:
+        """What is known of a model; of our own engines' also its file, where that has a pin."""
+        card, file = self.backends[backend].card(model), self._files.get(backend)
+        if file is None or not file.value:
+            return card if file is None else None
+        card = card or Card(engine="llama.cpp")
+        return msgspec.structs.replace(card, weights=msgspec.structs.replace(card.weights, digest=file.value))
+
+    async def _look_at_pins(self, name: str) -> None:
+        """Whether the models of a backend are still those that are pinned."""
+        if not any(backend == name for _, served in self.catalogue.items() for backend, _ in served.pins):
+            self._files.pop(name, None)
+            return
+        settings = self.backends[name].settings
+        if settings.kind in ("engine", "pilot"):
+            path = discovery.weights(settings)
+            file = self._files.get(name)
+            if file is None or file.path != path:
+                file = self._files[name] = FileDigest(path)
+            await asyncio.get_running_loop().run_in_executor(None, file.look)
+        self._list()
+        for (backend, model), digest, why in self.catalogue.strayed(self._card):
+            if backend == name:
+                self.strayed(backend, model, digest, why)
 
     def _look_at_shelf(self) -> bool:
         """Take in the pulled models, where the settings leave it to Homeport what is served. Whether anything is new."""
@@ -280,14 +315,6 @@ class Upstreams:
         if backend.zombies:
             await backend.probing.settle()
         if watched or (away and not backend.health.whole.open):
-            await self._warm(backend)
             await backend.learn()
+            await self._look_at_pins(backend.name)
         self._list()
-
-    async def _warm(self, backend: HttpBackend) -> None:
-        """Where its settings say `keep_warm`: have it load the first of the models that are asked of it."""
-        if not backend.settings.keep_warm:
-            return
-        routes = [route for _, served in self.catalogue.items() for route in served.routes if route.backend == backend.name]
-        if routes:
-            await backend.probing.warm(routes[0].model, routes[0].options.get("keep_alive"))

@@ -236,7 +236,12 @@ class Parent:
                     hand.leaving = True
                 await hand.tell({"do": "leave"})
             log.info("%d workers were replaced; the old ones end what they have under way", len(old))
-            await asyncio.wait([asyncio.ensure_future(hand.process.wait()) for hand in old])
+            if old:
+                await asyncio.wait([asyncio.ensure_future(hand.process.wait()) for hand in old], timeout=self.settings.server.drain_timeout_s + KILL_S)
+            for hand in old:
+                if hand.process.returncode is None:
+                    log.error("a worker (pid %d) that was to end stands still, and is ended", hand.process.pid)
+                    hand.kill()
         except (HomeportError, OSError) as error:
             log.error("the rolling restart was given up, and the workers that are left go on: %s", error)
         finally:

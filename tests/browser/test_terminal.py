@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import runpy
+import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +17,22 @@ from homeport.testing.backend import ScriptedBackend
 from homeport.testing.script import Answer, Fault, Refuse
 from tests.browser.chromium import Chromium
 from tests.browser.showing import Example, clean, click, heard, opened, shows
+from tests.caller import asked, chat
 from tests.gateway import Running, Spawned, config, soon
 
 pytestmark = pytest.mark.slow
+FOLDER = Path(__file__).parents[2] / "examples/terminal"
 PHONE, DESK = 360, 1280
 QUESTION = "What does mossgrep read?"
 QUOTE = "It reads compressed files as they are"
 BEGUN = ('{"answer": "It ', "reads ", "compressed ")
 WHOLE = Answer(tokens=(*BEGUN, "files ", "as ", "they ", 'are"}'))
+FROZEN = Answer(tokens=WHOLE.pieces(), fault=Fault(at=3, how="freeze"))
 EVIL = '<img src=x onerror="window.ran = true"><b>bold</b>'
+PATIENT = {"first_token_timeout_s": 120.0, "idle_timeout_s": 120.0}  # a test that stands still, on a machine that is busy
 MODELS = {"default": {"routes": [{"backend": "home", "model": "m"}]}}
 LAST = "document.querySelector('.entry:last-child .out')"
+PARTLY = f"{LAST}.querySelector('.unfinished')?.textContent.trim() === 'It reads compressed'"
 # Everything the last answer ever showed, from now on.
 WATCH = "window.seen = []; new MutationObserver(() => seen.push(log.innerText)).observe(log, {subtree: true, childList: true, characterData: true})"
 
@@ -38,7 +45,7 @@ def backend() -> Iterator[ScriptedBackend]:
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory, backend: ScriptedBackend) -> Iterator[str]:
-    path = config(tmp_path_factory.mktemp("terminal"), {"home": backend.url}, models=MODELS)
+    path = config(tmp_path_factory.mktemp("terminal"), {"home": {"url": backend.url, **PATIENT}}, models=MODELS)
     with Running(path, guarded=False) as gateway, Example("terminal", gateway.url) as example:
         yield example.url
 
@@ -77,7 +84,7 @@ def answered(page: Chromium, text: str) -> str:
 
 @pytest.fixture(scope="module")
 def code() -> dict[str, Any]:
-    return runpy.run_path(str(Path(__file__).parents[2] / "examples/terminal/app.py"))
+    return runpy.run_path(str(FOLDER / "app.py"))
 
 
 @pytest.mark.parametrize(
@@ -120,6 +127,23 @@ def test_the_model_is_told_the_projects_that_fit(code: dict[str, Any], question:
     assert len(told.splitlines()) == code["SHEETS"]
 
 
+def test_a_gateway_can_give_the_same_answers(tmp_path: Path) -> None:
+    """By examples/terminal/homeport.toml, to every client, and without a model."""
+    shutil.copytree(FOLDER, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "homeport.toml"
+    path.write_text(path.read_text("utf-8") + f'[server]\nlisten = "127.0.0.1:0"\ndata = "{tmp_path}/data"\n', "utf-8")
+    with Running(path) as gateway:
+        for line, said in (
+            ("show tidewatch license", "Apache-2.0"),
+            ("Show Mossgrep since", "2020"),
+            ("explain thimble", "It turns a folder"),
+            ("list", "pebblestore\n"),
+        ):
+            reply = asked(gateway.url, chat(line, model="default"))
+            assert reply.json["choices"][0]["message"]["content"].startswith(said), line
+        assert all(receipt["backend"] is None for receipt in gateway.journal.settled(4))
+
+
 def test_the_data_answers_without_a_model(page: Chromium, backend: ScriptedBackend) -> None:
     before = backend.generations
     assert "a key-value store in a single file" in answered(page, "list")
@@ -150,9 +174,9 @@ def test_a_question_is_answered_from_the_data_as_it_comes(page: Chromium, backen
 
 
 def test_a_part_of_an_answer_is_shown_as_unfinished(page: Chromium, backend: ScriptedBackend) -> None:
-    backend.default = Answer(tokens=WHOLE.pieces(), fault=Fault(at=3, how="freeze"))
+    backend.default = FROZEN
     run(page, QUESTION)
-    shows(page, f"{LAST}.querySelector('.unfinished')?.textContent.trim() === 'It reads compressed'")
+    shows(page, PARTLY)
     assert page.tell(f"{LAST}.querySelector('.answer')") is None
     assert page.tell(f"{LAST}.querySelector('.unfinished').getAttribute('aria-hidden')") == "true"
     assert answered(page, "show mossgrep since") == "2020", "meanwhile the data answers"
@@ -165,9 +189,9 @@ def test_a_part_of_an_answer_is_shown_as_unfinished(page: Chromium, backend: Scr
 
 
 def test_a_new_question_ends_the_one_before(page: Chromium, backend: ScriptedBackend) -> None:
-    backend.default = Answer(tokens=WHOLE.pieces(), fault=Fault(at=3, how="freeze"))
+    backend.default = FROZEN
     run(page, QUESTION)
-    shows(page, f"{LAST}.querySelector('.unfinished')?.textContent.trim() === 'It reads compressed'")
+    shows(page, PARTLY)
     backend.default = WHOLE
     assert QUOTE in answered(page, QUESTION)
     assert page.tell("[...document.querySelectorAll('.out')].map(out => out.innerText.split('\\n')[0])") == ["Stopped.", QUOTE]
@@ -178,26 +202,46 @@ def test_null_is_said_as_what_it_means(page: Chromium, backend: ScriptedBackend)
     assert answered(page, "Who made it all, and why?").startswith("The data does not say.")
 
 
-@pytest.mark.parametrize("how", ["close", "reset", "end", "error"])
-def test_a_backend_that_dies_in_mid_answer(page: Chromium, backend: ScriptedBackend, how: Any) -> None:
+@pytest.mark.parametrize("how", ["close", "end", "error"])
+def test_a_backend_that_breaks_off_in_mid_answer(page: Chromium, backend: ScriptedBackend, how: Any) -> None:
     page.tell(WATCH)
     backend.default = Answer(tokens=WHOLE.pieces(), fault=Fault(at=3, how=how, after_s=0.3))
-    said = answered(page, QUESTION)
+    broken_off(page, answered(page, QUESTION))
     assert any("It reads compressed" in seen for seen in page.tell("seen")), "a part had been shown"
+    assert answered(page, "show mossgrep license") == "MIT"
+    backend.default = WHOLE
+    click(page, "Ask again")
+    shows(page, f"{LAST}.querySelector('.answer')?.textContent === '{QUOTE}'")
+
+
+def test_a_backend_that_is_killed_in_mid_answer(browser: Chromium, tmp_path: Path) -> None:
+    with ExitStack() as life:
+        dying = life.enter_context(ScriptedBackend(FROZEN))
+        with Running(config(tmp_path, {"home": {"url": dying.url, **PATIENT}}, models=MODELS)) as gateway, Example("terminal", gateway.url) as example:
+            page = opened(browser, example.url, width=DESK)
+            ready(page)
+            run(page, QUESTION)
+            shows(page, PARTLY)
+            life.close()  # every connection breaks, and no other is taken
+            shows(page, f"!{LAST}.querySelector('.unfinished')")
+            broken_off(page, page.tell(f"{LAST}.innerText"))
+            assert answered(page, QUESTION).startswith("There is no answer.")
+
+
+def broken_off(page: Chromium, said: str) -> None:
     assert said.startswith("The answer broke off before its end, so nothing of it is shown.")
     assert "compressed" not in said
-    assert "What the data says is still here: list, help." in said
+    assert "Ask again. What the data says is still here: list, help." in said
     assert page.tell("document.querySelector('.answer')") is None
-    assert answered(page, "show mossgrep license") == "MIT"
 
 
 def test_a_gateway_that_is_killed_in_mid_answer(browser: Chromium, backend: ScriptedBackend, tmp_path: Path) -> None:
-    backend.default = Answer(tokens=WHOLE.pieces(), fault=Fault(at=3, how="freeze"))
-    with Spawned(config(tmp_path, {"home": backend.url}, models=MODELS)) as gateway, Example("terminal", gateway.url) as example:
+    backend.default = FROZEN
+    with Spawned(config(tmp_path, {"home": {"url": backend.url, **PATIENT}}, models=MODELS)) as gateway, Example("terminal", gateway.url) as example:
         page = opened(browser, example.url, width=DESK)
         ready(page)
         run(page, QUESTION)
-        shows(page, f"{LAST}.querySelector('.unfinished')?.textContent.trim() === 'It reads compressed'")
+        shows(page, PARTLY)
         gateway.end(signal.SIGKILL)
         shows(page, f"{LAST}.innerText.startsWith('The answer broke off before its end, so nothing of it is shown. The gateway was lost in the middle')")
         assert "compressed" not in page.tell(f"{LAST}.innerText")
@@ -207,12 +251,12 @@ def test_a_gateway_that_is_killed_in_mid_answer(browser: Chromium, backend: Scri
 
 
 def test_the_pages_own_server_is_killed_in_mid_answer(browser: Chromium, backend: ScriptedBackend, tmp_path: Path) -> None:
-    backend.default = Answer(tokens=WHOLE.pieces(), fault=Fault(at=3, how="freeze"))
-    with Running(config(tmp_path, {"home": backend.url}, models=MODELS)) as gateway, Example("terminal", gateway.url) as example:
+    backend.default = FROZEN
+    with Running(config(tmp_path, {"home": {"url": backend.url, **PATIENT}}, models=MODELS)) as gateway, Example("terminal", gateway.url) as example:
         page = opened(browser, example.url, width=DESK)
         ready(page)
         run(page, QUESTION)
-        shows(page, f"{LAST}.querySelector('.unfinished')?.textContent.trim() === 'It reads compressed'")
+        shows(page, PARTLY)
         example.kill()
         shows(page, f"{LAST}.innerText.startsWith('The answer broke off before its end, so nothing of it is shown.')")
         assert answered(page, "list").startswith("There is no answer. The server of this page does not answer. Is it still running?")
@@ -320,7 +364,7 @@ def test_it_fits_and_can_be_read(browser: Chromium, url: str, backend: ScriptedB
 
 
 def test_nothing_moves_where_none_should(browser: Chromium, page: Chromium, backend: ScriptedBackend) -> None:
-    backend.default = Answer(tokens=WHOLE.pieces(), fault=Fault(at=3, how="freeze"))
+    backend.default = FROZEN
     blinks = "getComputedStyle(document.querySelector('.unfinished'), '::after').animationName !== 'none'"
     run(page, QUESTION)
     shows(page, "document.querySelector('.unfinished')")

@@ -157,7 +157,7 @@ def test_who_it_is_and_how_it_stands(run: Run) -> None:
         assert (backend.name, backend.kind, backend.location) == ("only", "openai", "local")
         standing = backend.standing()
         assert (standing.name, standing.in_flight, standing.max_in_flight, standing.queued, standing.state) == ("only", 0, 2, 0, "healthy")
-        assert (backend.rank("m"), backend.load) == (WELL, 0)
+        assert (backend.rank("m"), backend.load("m")) == (WELL, 0)
 
     run(test)
 
@@ -226,7 +226,7 @@ def test_places_are_given_until_none_is_left(run: Run) -> None:
         leases = [backend.take("m"), backend.take("m")]
         assert all(leases)
         assert backend.take("m") is None
-        assert (backend.in_flight, backend.load, backend.rank("m")) == (2, 2, FULL)
+        assert (backend.in_flight, backend.load("m"), backend.rank("m")) == (2, 2, FULL)
         for lease in leases:
             assert lease is not None
             lease.release()
@@ -243,7 +243,7 @@ def test_who_waits_is_served_in_order(run: Run) -> None:
         order: list[int] = []
 
         async def wait(number: int) -> None:
-            lease = await backend.wait("m", None)
+            lease = await backend.wait("m", None, only=True)
             order.append(number)
             await asyncio.sleep(0.01)
             lease.release()
@@ -267,10 +267,10 @@ def test_the_queue_has_an_end(run: Run) -> None:
     async def test(make: Upstreams) -> None:
         backend = await make()
         held = [backend.take("m"), backend.take("m")]
-        waiting = [asyncio.ensure_future(backend.wait("m", None)) for _ in range(2)]
+        waiting = [asyncio.ensure_future(backend.wait("m", None, only=True)) for _ in range(2)]
         await asyncio.sleep(0)
         with pytest.raises(Refused) as full:
-            await backend.wait("m", None)
+            await backend.wait("m", None, only=True)
         assert full.value.outcome == "full"
         began = time.perf_counter()
         results = await asyncio.gather(*waiting, return_exceptions=True)
@@ -288,7 +288,7 @@ def test_who_leaves_the_queue_leaves_nothing_behind(run: Run) -> None:
     async def test(make: Upstreams) -> None:
         backend = await make()
         held = [backend.take("m"), backend.take("m")]
-        waiting = asyncio.ensure_future(backend.wait("m", None))
+        waiting = asyncio.ensure_future(backend.wait("m", None, only=True))
         await asyncio.sleep(0.01)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)

@@ -64,6 +64,8 @@ def test_examples_of_a_configuration_load(page: str, block: str, tmp_path: Path)
         (tmp_path / name).write_bytes(b"GGUF")
     for name in re.findall(r'file = "([^"]+)"', block):
         (tmp_path / name).write_text("secret\n", encoding="utf-8")
+    for name in re.findall(r'data = "([^"]+\.json)"', block):
+        (tmp_path / name).write_text('{"projects": {}}', encoding="utf-8")
     environ = dict.fromkeys(re.findall(r'env = "(\w+)"', block), "secret") | {"HOME": str(tmp_path)}
     path = tmp_path / "homeport.toml"
     path.write_text(block, encoding="utf-8")

@@ -18,6 +18,7 @@ from homeport.backends.discovery import KNOWN
 from homeport.cli.config import written
 from homeport.cli.program import COMMANDS, GROUPS
 from homeport.front import asgi
+from homeport.settings import answers as answer_settings
 from homeport.settings import backend as backend_settings
 from homeport.settings import limits as limit_settings
 from homeport.settings import monitor as monitor_settings
@@ -36,6 +37,7 @@ SECTIONS: list[tuple[str, type[Struct], tuple[str, ...]]] = [
     ("[limits]", tree.LimitSettings, limit_settings.KEYS),
     ("[telemetry]", tree.TelemetrySettings, telemetry_settings.KEYS),
     ("[tasks]", tree.TaskSettings, task_settings.KEYS),
+    ("[answers.NAME]", tree.AnswerSettings, answer_settings.KEYS),
 ]
 
 

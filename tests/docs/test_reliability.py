@@ -33,8 +33,9 @@ def test_figures_get_into_their_places() -> None:
     found = [Figure("year.asks", 12345, seed=2, **stamp), Figure("year.asks", 23456, seed=2, note="whole", **stamp), Figure("year.wait", 0.25, "s", **stamp)]
     found += [Figure(f"matrix.openai.stream.{word}", count, **stamp) for word, count in {"faults": 10_000, "cut": 7}.items()]
     written = filled(page, found)
-    assert "| asks | 23 456 | whole |" in written and "12 345" not in written
-    assert "| wait | 0.25 s |  |" in written
+    assert "asks **23 456** (whole); wait **0.25 s**." in written and "12 345" not in written
+    many = filled(page, [Figure(f"year.wait{number}", number, "s", note="x") for number in range(9)] + [Figure("year.up_home", 90), Figure("year.up_vm", 99)])
+    assert "| wait3 | 3 s | x |" in many and "| up | home 90, vm 99 |  |" in many
     assert "`tests/faults/year/test_year.py`; commit abc, 2026-11-21, seed 2." in written
     assert "**10 000 faults: 0 requests lost, 0 duplicated, 0 silently cut.**" in written
     assert written.count("Not measured yet.") == 1 and "before" not in written

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def test_the_asks_after_a_frozen_one_do_not_pay(tmp_path: Path, streamed: bool) 
             for _ in range(10):
                 assert asked(gateway.url, chat(stream=streamed)).text == SPARE.text
             assert time.perf_counter() - began < 0.5
-            assert home.generations == 1
+            assert home.generations <= 2  # the second tries it again
             assert gateway.backend("home")["retry_at"] > time.time() - 60
 
 
@@ -251,3 +252,54 @@ def test_two_keys_take_turns(tmp_path: Path) -> None:
 
             greedy, modest = asyncio.run(go())
             assert sum(done < modest for done in greedy) < 12
+
+
+def test_who_waits_for_a_model_that_stands_still_goes_elsewhere(tmp_path: Path) -> None:
+    """One place: while it stalls others queue for it; they do not go there one after the other."""
+    frozen = Answer(text=HOME.text, fault=Fault(Point.HEADERS, "freeze"))
+    with ScriptedBackend(frozen, style="vllm") as home, ScriptedBackend(SPARE) as spare:
+        path = config(tmp_path, {"home": {"url": home.url, "first_token_timeout_s": 1.0, "max_in_flight": 1}, "spare": {"url": spare.url, "max_in_flight": 1}})
+        spare.default = Answer(text=SPARE.text, prefill_s=0.02)
+        with Running(path) as gateway:
+
+            async def one() -> Any:
+                async with Caller(gateway.url) as caller:
+                    await caller.send(request_bytes(chat()))
+                    return await asyncio.wait_for(caller.hear(), 30)
+
+            async def go() -> list[Any]:
+                return await asyncio.gather(*(one() for _ in range(20)))
+
+            began = time.perf_counter()
+            heards = asyncio.run(go())
+            assert {heard.text for heard in heards} == {SPARE.text}
+            assert home.generations <= 2  # the second tries it again
+            assert time.perf_counter() - began < 6.0
+
+
+def test_who_queues_is_not_lost_by_a_short_restart(tmp_path: Path) -> None:
+    """One backend with one place, its process replaced while five asks wait: all are answered."""
+    slow = Answer(text=HOME.text, prefill_s=0.3)
+    with bound() as holder:
+        port = holder.getsockname()[1]
+    with ExitStack() as there:
+        there.enter_context(ScriptedBackend(slow, port=port))
+        path = config(tmp_path, {"home": {"url": f"http://127.0.0.1:{port}", "max_in_flight": 1}})
+        with Running(path) as gateway, ExitStack() as after:
+
+            async def one() -> Any:
+                async with Caller(gateway.url) as caller:
+                    await caller.send(request_bytes(chat()))
+                    return await asyncio.wait_for(caller.hear(), 30)
+
+            async def go() -> list[Any]:
+                asks = [asyncio.ensure_future(one()) for _ in range(6)]
+                while gateway.app.upstreams.backends["home"].standing().queued < 5:
+                    await asyncio.sleep(0.01)
+                await asyncio.get_running_loop().run_in_executor(None, there.close)
+                await asyncio.sleep(0.1)
+                await asyncio.get_running_loop().run_in_executor(None, after.enter_context, ScriptedBackend(HOME, port=port))
+                return await asyncio.gather(*asks)
+
+            texts = [heard.text for heard in asyncio.run(go())]
+            assert texts.count(HOME.text) >= 5  # the one under way met the end itself

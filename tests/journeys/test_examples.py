@@ -17,7 +17,7 @@ import pytest
 
 from examples.page import HEADERS
 from homeport.testing.backend import ScriptedBackend
-from homeport.testing.script import Answer, Bytes, Fault, Refuse
+from homeport.testing.script import Answer, Bytes, Fault, Point, Refuse
 from tests.browser.showing import ROOT, Example
 from tests.caller import Heard, asked
 from tests.gateway import Running, Spawned, config, soon
@@ -25,6 +25,7 @@ from tests.gateway import Running, Spawned, config, soon
 pytestmark = pytest.mark.slow
 PAGES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/index.html"))
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+PATIENT = {"first_token_timeout_s": 60.0, "idle_timeout_s": 60.0}  # what a test leaves hanging, the gateway does not end
 
 
 @pytest.fixture
@@ -35,7 +36,9 @@ def backend() -> Iterator[ScriptedBackend]:
 
 
 def settings(folder: Path, url: str) -> Path:
-    return config(folder, {"home": url}, models={"default": {"routes": [{"backend": "home", "model": "m"}]}}, monitor={"probe_interval_s": 0.1})
+    return config(
+        folder, {"home": {"url": url, **PATIENT}}, models={"default": {"routes": [{"backend": "home", "model": "m"}]}}, monitor={"probe_interval_s": 0.1}
+    )
 
 
 def ask(example: Example, path: str = "/", body: Any = None, **options: Any) -> Heard:
@@ -107,7 +110,7 @@ def test_whether_a_model_is_there(backend: ScriptedBackend, tmp_path: Path) -> N
         assert soon(lambda: ask(example, "/ready").json == {"ready": True, "reason": ""})
         backend.loading = True
         assert soon(lambda: not ask(example, "/ready").json["ready"])
-        assert ask(example, "/ready").json["reason"].startswith("home is ")
+        assert ask(example, "/ready").json["reason"].startswith("home ")
         backend.loading = False
         assert soon(lambda: ask(example, "/ready").json["ready"], 30)
 
@@ -133,7 +136,7 @@ def test_the_key_stays_on_the_server(backend: ScriptedBackend, tmp_path: Path) -
 
 
 def test_a_caller_who_leaves_before_the_first_word(backend: ScriptedBackend, tmp_path: Path) -> None:
-    backend.default = Answer(fault=Fault(at=0, how="freeze"))
+    backend.default = Answer(fault=Fault(at=Point.HEADERS, how="freeze"))
     with Running(settings(tmp_path, backend.url)) as gateway, Example("ai-transform", gateway.url) as example:
         body = json.dumps({"prompt": "hi"}).encode()
         head = f"POST /transform HTTP/1.1\r\nhost: {urlsplit(example.url).netloc}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"

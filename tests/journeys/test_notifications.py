@@ -195,7 +195,7 @@ class TestWatching:
                 name = f"Homeport at {url.removeprefix('http://')}"
                 assert receiver.kinds == [("down", name)]
                 assert receiver.taken[0]["traffic"] is None
-                assert down(gateway, name)
+                assert down(gateway, "Another Homeport")
 
     def test_the_switch_is_pinged_while_the_gateway_is_well(self, tmp_path: Path) -> None:
         with Receiver() as receiver, ExitStack() as there:

@@ -16,9 +16,10 @@ from homeport.tasks.library import extract
 from homeport.testing.backend import ScriptedBackend
 from homeport.testing.script import Answer
 from homeport.testing.shapes import STYLES
+from tests.figures import THOROUGH
 from tests.gateway import Running, config, soon
 
-INPUTS = 340  # for each kind of engine: more than 1,000 in all
+INPUTS = 1000 if THOROUGH else 340  # for each kind of engine
 FIELDS = ("name", "email", "amount", "date", "invoice")
 WORDS = ["Ann", "Berg", "paid", "€1.250,00", "for", "RG-17", "on", "2", "May", "mail", "ann@berg.example", "Zoë's", "invoice", "日本", "is", "late"]
 KINDS = {"vllm": "openai", "llama.cpp": "openai", "ollama": "ollama"}

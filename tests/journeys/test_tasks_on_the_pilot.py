@@ -13,6 +13,7 @@ import homeport
 from homeport.errors import TaskFailed
 from homeport.tasks import Quote
 from homeport.tasks.library import TASKS, sinc
+from tests.figures import THOROUGH
 from tests.gateway import soon
 
 pytestmark = pytest.mark.slow
@@ -62,7 +63,7 @@ def test_whatever_the_input_each_value_stands_in_it(gateway: homeport.Gateway) -
     extract = TASKS["extract"].over(gateway.client)
     rng = random.Random(3)
     values = 0
-    for _ in range(60):
+    for _ in range(1000 if THOROUGH else 60):
         text = " ".join(rng.choice(WORDS) for _ in range(rng.randint(1, 40)))
         try:
             found = extract(text)

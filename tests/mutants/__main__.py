@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 STATE = ROOT / "build" / "mutants.jsonl"
 LEAST = 85.0  # % of a module's mutants
 EXAMPLES = 25
-CPU_FACTOR, CPU_SPARE_S = 4.0, 8.0  # of what the tests use without a fault
+CPU_FACTOR, CPU_SPARE_S = 2.0, 2.0  # of what the tests use without a fault
 LOADED = ("hypothesis.stateful", "msgspec", "sqlite3", "asyncio", "uvloop", "homeport.ports", "homeport.errors", "homeport.vocabulary")  # before each fork
 
 

@@ -50,6 +50,7 @@ class _Quick:
     def __init__(self, examples: int, tell: int) -> None:
         self.examples = examples
         self.tell = tell
+        self.write = os.write  # tests of full disks put another one there
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for machine in {item.cls for item in items if isinstance(getattr(getattr(item, "cls", None), "settings", None), settings)}:  # type: ignore[attr-defined]
@@ -65,11 +66,11 @@ class _Quick:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
-            os.write(self.tell, f"{report.nodeid}\n".encode())
+            self.write(self.tell, f"{report.nodeid}\n".encode())
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            os.write(self.tell, b"import\n")
+            self.write(self.tell, b"import\n")
 
 
 def noticed(module: str, path: Path, tree: ast.Module, tests: Sequence[str], *, examples: int, cpu_s: float) -> str | None:
@@ -116,7 +117,10 @@ def _tried(finder: _InPlace, tests: Sequence[str], examples: int, folder: str, t
     os.environ["TMPDIR"] = tempfile.tempdir = folder
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # quicker
     sys.meta_path.insert(0, finder)
-    return int(pytest.main([*tests, *OPTIONS, f"--basetemp={folder}/pytest"], plugins=[_Quick(examples, tell)]))
+    code = 0
+    for test in tests:  # one by one: the next is not even imported where this one fails
+        code = code or int(pytest.main([test, *OPTIONS, f"--basetemp={folder}/pytest"], plugins=[_Quick(examples, tell)]))
+    return code
 
 
 def _ended(pid: int, cpu_s: float) -> int | None:

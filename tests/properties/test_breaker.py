@@ -121,8 +121,8 @@ class Machine(RuleBasedStateMachine):
         assert 1 <= health.places <= LIMIT
         assert (health.retry_at is None) == (not any(circuit.open for circuit in (health.whole, *health.models.values())))
         if health.pristine:
-            assert (state, health.places, health.errors, health.models) == ("healthy", LIMIT, 0.0, {})
-        assert 0.0 <= health.errors <= 1.0
+            assert (state, health.places, health.errors(), health.models) == ("healthy", LIMIT, 0.0, {})
+        assert 0.0 <= health.errors() <= 1.0
         assert len(health.models) <= len(MODELS)
 
     def teardown(self) -> None:

@@ -22,6 +22,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {  # what figures' names begin with: what
     "canary": ("tests/faults/canary",),
     "mutants": ("-m tests.mutants",),
 }
+FEW = 8  # figures that make no table
 _PLACE = re.compile(r"<!-- (\w+) -->\n(.*?)<!-- /\1 -->", re.DOTALL)
 
 
@@ -65,7 +66,19 @@ def _section(name: str, own: list[Figure]) -> str:
 
 
 def _plain(own: list[Figure]) -> list[str]:
-    return _table(["", "", ""], [[_words(figure.name.partition(".")[2]), shown(figure), figure.note] for figure in own])
+    """A few figures in a sentence; else a row for each, where those of both backends of the year share one."""
+    if len(own) <= FEW:
+        return ["; ".join(f"{_words(figure.name.partition('.')[2])} **{shown(figure)}**{f' ({figure.note})' if figure.note else ''}" for figure in own) + "."]
+    rows: dict[str, list[str]] = {}
+    for figure in own:
+        name, _, backend = figure.name.partition(".")[2].rpartition("_")
+        if backend not in ("home", "vm"):
+            rows[figure.name] = [_words(figure.name.partition(".")[2]), shown(figure), figure.note]
+        elif name in rows:
+            rows[name][1] += f", {backend} {shown(figure)}"
+        else:
+            rows[name] = [_words(name), f"{backend} {shown(figure)}", figure.note]
+    return _table(["", "", ""], list(rows.values()))
 
 
 def _matrix(own: list[Figure]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from homeport.backends.deadlines import Deadlines
-from homeport.errors import BackendError, BrokeMidStream, Stalled
+from homeport.errors import BackendError, BrokeMidStream, Stalled, Unreachable
 from homeport.runner import Signal
 
 NO_HEADERS: dict[bytes, bytes] = {}  # of an answer whose head is not there yet
@@ -104,6 +104,7 @@ class Answer(Signal):
         "headers",
         "started",
         "status",
+        "streamed",
     )
 
     def __init__(self, pool: Source, request: bytes, clocks: Clocks, deadlines: Deadlines) -> None:
@@ -120,6 +121,7 @@ class Answer(Signal):
         self._take: Take | None = None
         self._opening: asyncio.Task[None] | None = None
         self.begun = False  # a token came
+        self.streamed = True  # it was asked for as a stream
         self.status = 0
         self.headers = NO_HEADERS
         self.headed = False  # the head is complete
@@ -293,7 +295,7 @@ class Answer(Signal):
         try:
             connection = await self._pool.connect()
         except BackendError as error:
-            error.gone = again
+            error.gone = again and isinstance(error, Unreachable)
             self.fail(error)
             return
         self._opening = None
@@ -314,8 +316,10 @@ class Answer(Signal):
                 error.gone = not connection.usable
             finally:
                 self._pool.keep(connection)
-        except BackendError:
+        except Unreachable:
             error.gone = True
+        except BackendError:  # it could not be found out
+            pass
         except TimeoutError:
             error.gone = not self._pool.ready
         self._opening = None

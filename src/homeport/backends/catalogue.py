@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from homeport.settings import Settings
+from homeport.rules import pinning
+from homeport.settings import ModelSettings, Settings
 from homeport.vocabulary import Card, Route
 
 DEFAULT = "default"
@@ -23,6 +24,8 @@ class Served(Struct, frozen=True):
     routes: tuple[Route, ...]
     private: bool = False
     lacks: Mapping[Place, frozenset[str]] = {}  # what is known not to be there; places that lack nothing are left out
+    pins: Mapping[Place, str] = {}  # digests that models must have
+    barred: Mapping[Place, str] = {}  # where a model is not known to be the one that is pinned, and why
 
 
 class Catalogue:
@@ -45,7 +48,8 @@ class Catalogue:
             routes = tuple(_route(settings, route.backend, route.model, route.while_in_flight_below, model.options, model.name) for route in model.routes)
             if model.on_break == "continue":
                 routes = tuple(msgspec.structs.replace(route, on_break="continue", engine=OURS.get(settings.backends[route.backend].kind)) for route in routes)
-            self._configured[model.name] = Served(routes, model.private)
+            pins = _pins(model, routes)
+            self._configured[model.name] = Served(routes, model.private, pins=pins, barred=dict.fromkeys(pins, pinning.UNKNOWN))
         self._openai = frozenset(name for name, backend in settings.backends.items() if backend.kind == "openai")
 
     def find(self, name: str) -> Served | None:
@@ -71,16 +75,29 @@ class Catalogue:
                 served = {DEFAULT: found, **served}
         self._served = {name: self._with_cards(one, card) for name, one in served.items()}
 
+    def strayed(self, card: Callable[[str, str], Card | None]) -> Iterable[tuple[Place, str, str]]:
+        """Each place where another model is than its owner pinned: the place, its digest, and why that is not it."""
+        for served in self._served.values():
+            for place, why in served.barred.items():
+                found = card(*place)
+                if found is not None and pinning.bare(found):
+                    yield place, pinning.bare(found), why
+
     def _with_cards(self, served: Served, card: Callable[[str, str], Card | None]) -> Served:
         known = {(route.backend, route.model): found for route in served.routes if (found := card(route.backend, route.model)) is not None}
         lacks = {place: found.lacks for place, found in known.items() if found.lacks}
         routes = served.routes
         if any(route.on_break == "continue" for route in routes):
             routes = tuple(self._with_engine(route, known.get((route.backend, route.model))) for route in routes)
-        return Served(routes, served.private, lacks) if lacks or routes is not served.routes else served
+        barred = {place: why for place, pin in served.pins.items() if (why := pinning.against(pin, known.get(place)))}
+        return Served(routes, served.private, lacks, served.pins, barred) if lacks or served.pins or routes is not served.routes else served
 
     def _with_engine(self, route: Route, card: Card | None) -> Route:
         return msgspec.structs.replace(route, engine=card.engine) if card is not None and route.backend in self._openai else route
+
+
+def _pins(model: ModelSettings, routes: tuple[Route, ...]) -> dict[Place, str]:
+    return {(route.backend, route.model): told.digest for told, route in zip(model.routes, routes, strict=True) if told.digest is not None}
 
 
 def _route(settings: Settings, backend: str, model: str | None, below: int | None, options: dict[str, Any], name: str) -> Route:

@@ -34,6 +34,7 @@ class Health:
         self._limit = limit
         self._changed = changed
         self._chance = chance
+        self.left_out: set[str] = set()  # models whose circuit is open; "": the whole
         self._trials: set[str] = set()  # models by which an open circuit is tried just now
         self._watchers: list[asyncio.Future[None]] = []
 
@@ -75,16 +76,11 @@ class Health:
         now = self._clock.monotonic()
         return max([0.0, *(circuit.retry_at - now for circuit in self._open_ones(model))])
 
-    @property
-    def errors(self) -> float:
-        """The share of asks that failed lately, 0 to 1: of the model that fares worst."""
+    def errors(self, model: str | None = None) -> float:
+        """The share of asks that failed lately, 0 to 1: of a model, or of the one that fares worst."""
         now = self._clock.monotonic()
-        return max(breaker.errors(circuit, now) for circuit in (self.whole, *self.models.values()))
-
-    @property
-    def unsteady(self) -> bool:
-        """Whether so many asks failed lately that others are asked first."""
-        return self.errors >= breaker.UNSTEADY
+        circuits = self.models.values() if model is None else [self.models.get(model, CLOSED)]
+        return max(breaker.errors(circuit, now) for circuit in (self.whole, *circuits))
 
     def condemned(self, models: int) -> bool:
         """Whether it is left out, and not for a single silence: what its owner should hear of. `models` as for `state`."""
@@ -101,9 +97,9 @@ class Health:
             return "degraded", "; ".join(f"{model} is left out: {circuit.reason}" for model, circuit in opened.items())
         if self.whole.wins >= 0:
             return "degraded", f"it has just come back, and gets {self.places} of its {self._limit} places"
-        if self.unsteady:
+        if self.errors() >= breaker.UNSTEADY:
             worst = max((self.whole, *self.models.values()), key=lambda circuit: circuit.errors)
-            return "degraded", f"{self.errors:.0%} of its asks failed lately: {worst.reason}"
+            return "degraded", f"{self.errors():.0%} of its asks failed lately: {worst.reason}"
         return "healthy", ""
 
     @property
@@ -196,6 +192,7 @@ class Health:
         if not self.whole.open:
             self._trials = {model for model in self._trials if self.models.get(model, CLOSED).open}
         self.pristine = not (self._drained or self.models or self.whole != CLOSED)
+        self.left_out = {model for model, circuit in self.models.items() if circuit.open} | ({""} if self.whole.open else set())
         self._changed()
         watchers, self._watchers = self._watchers, []
         for turn in watchers:

@@ -12,9 +12,10 @@ from homeport.backends.line import ANTHROPIC_VERSION, Line
 from homeport.backends.pool import Endpoint, Shared
 from homeport.backends.probing import Probing
 from homeport.backends.wake import waker
-from homeport.errors import ClientLeft, Stalled
-from homeport.ports import Clock, Places
+from homeport.errors import ClientLeft, Refused, Stalled, Stopping, Unauthenticated
+from homeport.ports import Clock, Places, Upstream
 from homeport.rules import selection
+from homeport.rules.breaker import UNSTEADY
 from homeport.settings import BackendSettings
 from homeport.vocabulary import Ask, Card, Finding, Route, Standing
 from homeport.wire.bridge import BRIDGES
@@ -64,6 +65,7 @@ class HttpBackend:
         self._whole_clocks = Clocks(settings.total_timeout_s, settings.total_timeout_s, settings.total_timeout_s)
         self._shown = self._stood = ""  # its state, and its endpoint's, as they were noted last
         self._since = endpoint.since  # seconds since the epoch
+        self._left_out: set[str] = set()  # as Health's, when it changed last
         self.probe_at = float("inf")  # when it is to be probed out of its turn; monotonic
         self._cards = Cards(self.name, self.kind)
         self._leases = Leases(settings.max_in_flight, settings.queue, settings.queue_timeout_s, places)
@@ -87,11 +89,10 @@ class HttpBackend:
     def in_flight(self) -> int:
         return self._leases.in_flight
 
-    @property
-    def load(self) -> float:
-        """Leases taken; and as many more as it has places, in the measure that its asks failed lately: one that fails fast does not look idle."""
+    def load(self, model: str) -> float:
+        """Leases taken; and as many more as it has places, in the measure that asks for this model failed lately: one that fails fast does not look idle."""
         leases, health = self._leases, self.health
-        return leases.in_flight if health.pristine else leases.in_flight + leases.limit * health.errors
+        return leases.in_flight if health.pristine else leases.in_flight + leases.limit * health.errors(model)
 
     def rank(self, model: str) -> int:
         """How well it could take an ask for this model now (rules/selection)."""
@@ -106,7 +107,7 @@ class HttpBackend:
                 return selection.OPEN
         if leases.in_flight >= leases.open:
             return selection.FULL
-        return selection.UNSTEADY if self._endpoint.state != "healthy" or (not health.pristine and health.unsteady) else selection.WELL
+        return selection.UNSTEADY if self._endpoint.state != "healthy" or (not health.pristine and health.errors(model) >= UNSTEADY) else selection.WELL
 
     def wanted(self) -> None:
         """An ask would have liked to come here, and was sent elsewhere."""
@@ -165,21 +166,34 @@ class HttpBackend:
             self.health.enter(model)
         return lease
 
-    async def wait(self, model: str = "", key: str | None = None) -> Lease:
-        """A place from the bounded queue, in turn with the other keys. Raises QueueFull, or LeftOut where it is not asked for now."""
+    async def wait(self, model: str = "", key: str | None = None, *, only: bool = True) -> Lease:
+        """A place from the bounded queue, in turn with the other keys. Raises QueueFull, or LeftOut where it is not asked for now.
+
+        Where its next try is near, that is waited for; but who is in the queue as it is left out, and has other ways (not `only`), is sent there.
+        """
         health, leases = self.health, self._leases
         deadline = self._clock.monotonic() + self.settings.queue_timeout_s
-        while not health.may_try(model):
-            left = health.opens_in(model)
-            if left > PATIENCE_S or self._clock.monotonic() >= deadline:
-                self.wanted()
-                raise LeftOut(f"it is left out for now: {self._state()[1]}", retry_in_s=left)
-            if health.watchers >= leases.queue:
-                raise QueueFull(f"it is tried by another ask just now, and its queue of {leases.queue} is full")
-            await health.change(left or max(deadline - self._clock.monotonic(), 0.01))
-        lease = self.take(model) or await leases.wait(key)
-        health.enter(model)
-        return lease
+        while True:
+            while not health.may_try(model):
+                left = health.opens_in(model)
+                if left > PATIENCE_S or self._clock.monotonic() >= deadline:
+                    self.wanted()
+                    raise LeftOut(f"it is left out for now: {self._state()[1]}", retry_in_s=left)
+                if health.watchers >= leases.queue:
+                    raise QueueFull(f"it is tried by another ask just now, and its queue of {leases.queue} is full")
+                await health.change(left or max(deadline - self._clock.monotonic(), 0.01))
+            lease = self.take(model)
+            if lease is not None:
+                return lease
+            try:
+                lease = await leases.wait(key, max(deadline - self._clock.monotonic(), 0.01))
+            except LeftOut:
+                if not only:
+                    raise
+                continue
+            if health.enter(model):
+                return lease
+            lease.release()
 
     def send(self, ask: Ask, route: Route) -> Answer:
         """Send the ask, as a stream where its caller wants one or whole replies are assembled here; what comes back comes by `head`.
@@ -194,22 +208,30 @@ class HttpBackend:
         more = b"traceparent: " + ask.trace + b"\r\n" if ask.trace else b""
         if self._versioned:
             more += ask.versions if b"anthropic-version" in ask.versions else ask.versions + ANTHROPIC_VERSION
-        return self._line.send(path, more, body, self._stream_clocks if stream else self._whole_clocks)
+        answer = self._line.send(path, more, body, self._stream_clocks if stream else self._whole_clocks)
+        answer.streamed = stream
+        return answer
 
-    def seen(self, model: str, error: BaseException | None, *, begun: bool = False) -> bool:
-        """An ask for this model is over: answered, or what it failed with; `begun`: a token had come. Whether it may still be computing.
+    def seen(self, model: str, error: BaseException | None, upstream: Upstream | None = None) -> bool:
+        """An ask for this model is over: answered, or what it failed with. Whether it may still be computing.
 
-        An engine that was silent may be; and an Ollama does not notice during the prompt that its caller has left (ollama #11889).
+        An engine that was silent may be. Where its caller left, or it was ended here, an Ollama does not notice during the prompt (ollama #11889),
+        and neither it nor llama.cpp's server at all where the answer was to come whole.
         """
         if error is None and self.health.pristine:
             return False
+        if self.probing.loading and isinstance(error, Refused):
+            error = ClientLeft("it was asked while it loads")  # no failure
         self.health.seen(model, error)
         if self.health.whole.open:
             self.wanted()
         if isinstance(error, Stalled):
             self.probe_at = 0.0  # whether it is gone altogether is found out now
             return True
-        return isinstance(error, ClientLeft) and not begun and self._cards.engine == "ollama"
+        if upstream is None or not isinstance(error, ClientLeft | Unauthenticated | Stopping):
+            return False
+        unnoticed = not upstream.streamed or (self._cards.engine == "ollama" and not upstream.begun)
+        return unnoticed and self._cards.engine in ("ollama", "llama.cpp")
 
     def _changed(self) -> None:
         """Its health is another: as many places as it is good for; and where it is left out, nobody waits for it."""
@@ -218,7 +240,9 @@ class HttpBackend:
         self._leases.limit_to(health.places)
         if health.whole.open:
             self.probe_at = min(self.probe_at, self._clock.monotonic() + health.opens_in(""))
-            self._leases.dismiss(lambda: LeftOut(f"it is left out for now: {health.whole.reason}", retry_in_s=health.opens_in("")))
+        if not health.left_out <= self._left_out:  # newly so: who waits decides anew
+            self._leases.dismiss(lambda: LeftOut("it is left out for now", retry_in_s=health.opens_in("")))
+        self._left_out = set(health.left_out)
 
     # what is asked of it for free
 
@@ -241,6 +265,7 @@ class HttpBackend:
 
     def close(self) -> None:
         """Close every connection; what is taken stays taken until it is given back."""
+        self.probing.close()
         self._line.close()
         self._leases.close()
 

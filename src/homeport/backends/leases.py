@@ -118,13 +118,13 @@ class Leases:
         self.mine += 1
         return Lease(self)
 
-    async def wait(self, key: str | None = None) -> Lease:
-        """A place as soon as it is this key's turn and one is free. Raises QueueFull, and what `dismiss` is given."""
+    async def wait(self, key: str | None = None, timeout_s: float | None = None) -> Lease:
+        """A place as soon as it is this key's turn and one is free, within `timeout_s` (its own where None). Raises QueueFull, and what `dismiss` is given."""
         if self._places.waiting >= self.queue:
             self._make_room(key)
         loop = asyncio.get_running_loop()
         turn: Turn = loop.create_future()
-        timer = loop.call_later(self.timeout_s, self._too_long, key, turn)
+        timer = loop.call_later(self.timeout_s if timeout_s is None else timeout_s, self._too_long, key, turn)
         self._waiting.setdefault(key, deque()).append(turn)
         self._since[turn] = time.monotonic()
         self._changed()

@@ -128,7 +128,7 @@ class Pool:
         except ssl.SSLCertVerificationError as error:
             raise Unreachable(f"its TLS certificate is not trusted: {error.verify_message}") from None
         except socket.gaierror:
-            raise Unreachable(f"no such host: {self.host}") from None
+            raise Unreachable("no such host") from None  # which one stands in the settings; the reason is shown to all
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 raise NoDescriptor("this gateway has no file descriptor left for a connection; raise its limit (ulimit -n, LimitNOFILE=)") from None

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import time
 from collections.abc import Callable
 
-from homeport.backends import warmth, working
+from homeport.backends import working
 from homeport.backends.cards import Cards
 from homeport.backends.health import Health
 from homeport.backends.leases import Leases
 from homeport.backends.line import Line
 from homeport.backends.pool import Endpoint, NoDescriptor
+from homeport.backends.warmth import Warmer
 from homeport.errors import BackendError, Stalled, Unreachable
 from homeport.ports import Clock
 from homeport.runner import drive
@@ -21,7 +21,6 @@ from homeport.vocabulary import Finding
 from homeport.wire.dialects import SPOKEN
 
 LOADING = "HTTP 503"  # what llama.cpp's server says while it loads
-LOAD_S = 600.0  # for loading a model
 ZOMBIE_S = 10.0  # so long an answer that nobody waits for may go on in an engine that does not tell what it does
 OWN = ("engine", "pilot")
 
@@ -39,7 +38,7 @@ class Probing:
         self.models: list[str] = []
         self.discovered = False
         self.down_after = 2
-        self.cold_start_s: float | None = None  # how long it took to load when it did last
+        self._took_s: float | None = None  # to load by itself
         self._settings = settings
         self._endpoint = endpoint
         self._line = line
@@ -50,14 +49,20 @@ class Probing:
         self._clock = clock
         self._spoken = SPOKEN[settings.kind if settings.kind in SPOKEN else "openai"]
         self._unanswered = 0  # probes in a row
-        self._warming = False
+        self.warmer = Warmer(line, changed, clock)
+        self._good_since: float | None = None  # its probes are good, without a bad one between; time.monotonic()
         self._loads_since: float | None = None  # it said that it loads; monotonic
         self._listing = b""  # what it listed last
 
     @property
     def loading(self) -> bool:
         """Whether it loads its model, as far as is known."""
-        return self._warming or (self._loads_since is not None and not self._health.whole.open)
+        return self.warmer.loading or (self._loads_since is not None and not self._health.whole.open)
+
+    @property
+    def cold_start_s(self) -> float | None:
+        """How long it took to load when it did last."""
+        return self.warmer.took_s or self._took_s
 
     async def probe(self) -> Finding:
         """Ask which models it serves, and note whether it answers at all. What was found is for the monitor."""
@@ -68,12 +73,14 @@ class Probing:
             if self._settings.kind not in OWN:
                 await drive(self._list())
         except Unreachable as error:
+            self._good_since = None
             self._unanswered += 1
             if self.discovered and self._unanswered >= self.down_after:
                 self.models = []
             self._absent(str(error))
             return Finding(False if expected else None, str(error))
         except BackendError as error:  # it is there, and may be busy: a late probe is not *down* while it works for us, nor is one that loads
+            self._good_since = None
             loads = str(error) == LOADING
             if loads:
                 self._loads(True)
@@ -83,7 +90,10 @@ class Probing:
                 self._absent(str(error))
             return Finding(None if excused or not expected else False, str(error))
         self._unanswered = 0
+        self._good_since = self._good_since or time.monotonic()
         self._loads(False)
+        with contextlib.suppress(BackendError):
+            await self.warmer.look()  # before it is asked again
         self._health.found(good=True)
         if self._health.condemned(max(len(self.models), 1)):  # its asks fail all the same
             return Finding(False, self._health.state(len(self.models))[1])
@@ -104,26 +114,14 @@ class Probing:
             return
         if running is not None:
             leases.bury(leases.zombies - max(0, running - (leases.in_flight - leases.zombies)))  # in flight: from all workers
-        elif not self._health.whole.open:
+        elif self._good_since is not None:
             over = time.monotonic() - ZOMBIE_S
-            leases.bury(sum(since < over for since in leases.lingering))
+            leases.bury(sum(max(since, self._good_since) < over for since in leases.lingering))
+        leases.bury(sum(since < time.monotonic() - self._settings.total_timeout_s for since in leases.lingering))  # whoever else keeps it busy
 
-    async def warm(self, model: str, keep_alive: object = None) -> None:
-        """Where `keep_warm` is set: have it load this model before it takes asks again, and note how long that took."""
-        if not self._settings.keep_warm or self._endpoint.state != "healthy" or self._health.whole.open:
-            return
-        with contextlib.suppress(BackendError):
-            if await drive(warmth.loaded(model, self._line.page)):
-                return
-            begun = self._clock.monotonic()
-            self._warming = True
-            self._changed()
-            try:
-                if await drive(warmth.load(model, keep_alive, functools.partial(self._line.page, timeout_s=LOAD_S))):
-                    self.cold_start_s = round(self._clock.monotonic() - begun, 3)
-            finally:
-                self._warming = False
-                self._changed()
+    def close(self) -> None:
+        """It is no longer used."""
+        self.warmer.stop()
 
     def _loads(self, loads: bool) -> None:
         since = self._loads_since
@@ -131,11 +129,13 @@ class Probing:
             self._loads_since = self._clock.monotonic()
             self._changed()
         elif not loads and since is not None:
-            self.cold_start_s, self._loads_since = round(self._clock.monotonic() - since, 3), None
+            self._took_s, self._loads_since = round(self._clock.monotonic() - since, 3), None
+            self._health.reset()  # what was refused meanwhile says nothing
             self._changed()
 
     def _absent(self, reason: str) -> None:
         self._loads_since = None
+        self.warmer.stop()
         self._health.found(good=False, reason=reason)
 
     @property

@@ -173,7 +173,7 @@ class PulledBackend(HttpBackend):
         self.sleeper = sleeper
         self.models = [settings.name]
         sleeper.in_flight = lambda: self.in_flight
-        sleeper.close = self.close
+        sleeper.close = self._line.close
 
     def standing(self) -> Standing:
         """As it is; one that is not in memory is well."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from homeport.errors import Unreachable
+from homeport.ports import Upstream
 from homeport.rules import selection
 from homeport.vocabulary import Ask, Card, Route, Standing
 
@@ -19,7 +20,6 @@ class Removed:
     location = "local"
     available = False
     in_flight = 0
-    load = 0.0
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -34,18 +34,22 @@ class Removed:
     def standing(self) -> Standing:
         return Standing(self.name, self.kind, self.location, "drained", REASON, time.time(), 0, 0, 0, [])
 
+    def load(self, model: str) -> float:
+        """Nothing."""
+        return 0
+
     def card(self, model: str) -> Card | None:
         """Nothing is known."""
 
     def take(self, model: str) -> None:
         """No place."""
 
-    async def wait(self, model: str, key: str | None) -> None:
+    async def wait(self, model: str, key: str | None, *, only: bool) -> None:
         raise Unreachable(REASON)
 
     def send(self, ask: Ask, route: Route) -> None:
         raise Unreachable(REASON)
 
-    def seen(self, model: str, error: BaseException | None, *, begun: bool = False) -> bool:
+    def seen(self, model: str, error: BaseException | None, upstream: Upstream | None = None) -> bool:
         """Nothing is learnt."""
         return False

@@ -13,6 +13,7 @@ from homeport.errors import Malformed
 from homeport.rules import heartbeat
 from homeport.rules.distribution import Spread
 from homeport.rules.heartbeat import Beats
+from homeport.rules.wording import watched
 from homeport.vocabulary import Card, Incident, Standing
 
 _encode = msgspec.json.Encoder().encode
@@ -159,7 +160,7 @@ def status(overview: Overview, now: float) -> bytes:
         "requests": dict(overview.counts),
         "backends": standings,
         "models": [{"name": name.name, "routes": routes(name)} for name in overview.models()],
-        "incidents": overview.incidents,
+        "incidents": [msgspec.structs.replace(incident, backend=watched(incident.backend)) for incident in overview.incidents],
         "distributions": [{"model": name, **spread.figures()} for name, spread in overview.history.distributions().items()],
         "heartbeats": {standing.name: _days(beats.get(standing.name, {})) for standing in standings},
         "trouble": overview.trouble,

@@ -197,6 +197,7 @@ def report(task: Task[Any, Any], outcome: Outcome) -> dict[str, Any]:
         "checks": outcome.checks,
         "attempts": outcome.attempts,
         "offline": outcome.offline,
+        "cost_usd": outcome.cost_usd,
         **figures,
         "request_id": said.get("x-request-id"),
     }

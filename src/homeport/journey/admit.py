@@ -60,12 +60,11 @@ class Limited(Admit):
 
 
 def admission(keys: KeyRing, limits: Limits, observers: list[Callable[[Receipt], None]], *, public: bool) -> Admit:
-    """The step for these limits, which hear of the receipts as long as there are any: then they stand in `observers`, once."""
-    if limits.settled in observers:
-        observers.remove(limits.settled)
+    """The step for these limits. Once there are any they hear of the receipts, in `observers`, for good: what is under way has to come to its end."""
     if not limits.any:
         return Admit(keys, public=public)
-    observers.append(limits.settled)
+    if limits.settled not in observers:
+        observers.append(limits.settled)
     return Limited(keys, limits, public=public)
 
 

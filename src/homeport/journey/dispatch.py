@@ -17,6 +17,8 @@ from homeport.wire import needs
 
 log = logging.getLogger("homeport")
 
+LONGEST_RETRY_S = 60.0  # no caller is told to wait for longer
+
 
 class Try:
     """One attempt at one route. Leaving it gives the lease back and closes what is not at its end.
@@ -47,7 +49,7 @@ class Try:
         """Wait for a place. Raises Refused where none comes free in time, or the backend is left out for now."""
         waited = time.perf_counter()
         try:
-            self._lease = await self._backend.wait(self._route.model, self._account.caller.key)
+            self._lease = await self._backend.wait(self._route.model, self._account.caller.key, only=self._account.choices == 1)
         finally:
             self._account.queue_s += time.perf_counter() - waited
 
@@ -65,7 +67,7 @@ class Try:
             else:
                 upstream.close()
         if self._lease is not None:
-            if self._backend.seen(self._route.model, error, begun=upstream is not None and upstream.begun):
+            if self._backend.seen(self._route.model, error, upstream):
                 self._lease.linger()
             else:
                 self._lease.release()
@@ -121,8 +123,8 @@ def exhausted(ask: Ask, account: Account) -> HomeportError:
     if account.attempts and all(attempt.outcome == "full" for attempt in account.attempts):
         error.code = "queue_full"
         error.retry_after_s = 2
-    elif account.retry_in_s < NoRouteLeft.retry_after_s:
-        error.retry_after_s = max(1, math.ceil(account.retry_in_s))
+    elif account.retry_in_s < NoRouteLeft.retry_after_s or (account.attempts and all(attempt.outcome == "open" for attempt in account.attempts)):
+        error.retry_after_s = max(1, math.ceil(min(account.retry_in_s, LONGEST_RETRY_S)))
     return error
 
 

@@ -28,6 +28,7 @@ class Account:
         "attempts",
         "backend",
         "caller",
+        "choices",
         "committed",
         "dialect",
         "first_token_at",
@@ -49,6 +50,7 @@ class Account:
         self._started = False
         self._begun: float | None = None  # when the open attempt began
         self.tries = 0
+        self.choices = 1  # routes it may take
         self.sends = 0  # of them, those that came to a backend
         self.retry_in_s = math.inf  # when one that was left out may be asked again
         self.settled = False
@@ -104,6 +106,7 @@ class Account:
 
     def ways(self, routes: Sequence[Route]) -> Iterable[Route]:
         """The routes in their order; where a cut answer may be continued, then those that go on with it."""
+        self.choices = len(routes)
         if routes[0].on_break == "error":
             return routes
         self.resumption = Resumption(routes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import queue
 import threading
@@ -17,7 +18,7 @@ from homeport.monitor.rounds import Rounds
 from homeport.monitor.transitions import Transitions, Whereabouts
 from homeport.rules import notification
 from homeport.settings import MonitorSettings, minutes
-from homeport.vocabulary import Finding, Incident
+from homeport.vocabulary import Event, Finding, Incident
 
 if TYPE_CHECKING:
     from homeport.monitor.outbox import Outbox
@@ -41,7 +42,8 @@ class Monitor:
         self._window = minutes(settings.quiet_hours) if settings.quiet_hours else None
         self._messenger = Messenger(folder, self._targets, quiet=self._quiet)
         self._rounds = Rounds(settings.watch, settings.dead_man_url, own, self.saw, period_s=settings.probe_interval_s)
-        self._inbox: queue.SimpleQueue[tuple[str, Finding, float, float] | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[tuple[str, Finding, float, float] | Event | None] = queue.SimpleQueue()
+        self._strayed: set[str] = set()  # ids of drifts that are on record
         self._trouble = ""
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
 
@@ -54,6 +56,13 @@ class Monitor:
     def saw(self, backend: str, finding: Finding) -> None:
         """A probe found this. From any thread; never waits."""
         self._inbox.put((backend, finding, time.monotonic(), time.time()))
+
+    def strayed(self, backend: str, model: str, digest: str, why: str) -> None:
+        """Another model is there than its owner pinned: told once. From any thread; never waits."""
+        id = "evt-" + hashlib.sha256("\0".join((backend, model, digest, why)).encode()).hexdigest()[:16]
+        if id not in self._strayed:
+            self._strayed.add(id)
+            self._inbox.put(Event(id, "drift", backend, round(time.time(), 3), f"{model} at {backend} is another model: {why}", None, None))
 
     def stop(self) -> None:
         """End; what is not delivered yet waits on disk. Waits some seconds for a delivery under way."""
@@ -79,7 +88,10 @@ class Monitor:
                 item = self._inbox.get()
                 if item is None:
                     break
-                if transitions.saw(*item) is not None:
+                if isinstance(item, Event):
+                    if outbox.once(item, [target.key for target in self._targets], item.since):
+                        self._messenger.wake()
+                elif transitions.saw(*item) is not None:
                     self._messenger.wake()
                     self.incidents = outbox.incidents()
                     outbox.prune(item[3], [target.key for target in self._targets])

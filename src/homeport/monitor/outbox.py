@@ -73,6 +73,14 @@ class Outbox:
             self._insert(event, targets, at)
         return True
 
+    def once(self, event: Event, targets: Iterable[str], at: float) -> bool:
+        """Keep an event that is no change of a backend, unless there is one of its id; whether it is new."""
+        with self._explained(), self._transaction():
+            if self._connection.execute("SELECT 1 FROM events WHERE id = ?", (event.id,)).fetchone() is not None:
+                return False
+            self._insert(event, targets, at)
+        return True
+
     def keep(self, backends: Iterable[str], at: float) -> None:
         """Forget every other backend: it is in no configuration any more. Its outage, if any, ends now, without a word."""
         with self._explained(), self._transaction():

@@ -44,7 +44,7 @@ class Circuit(Struct, frozen=True, gc=False):
     open: bool = False
     kind: str = ""  # of the failure that opened it
     reason: str = ""
-    since: float = 0.0  # when it opened
+    since: float = 0.0  # when it opened; once closed, when it came back
     retry_at: float = 0.0  # open: when an ask may try it
     openings: int = 0  # in a row, without an answer in between
     dark: bool = False  # open: probes fail as well
@@ -84,7 +84,7 @@ def succeeded(circuit: Circuit, now: float) -> Circuit:
         wins += 1
     if share < FORGOTTEN and wins < 0:
         return CLOSED
-    return Circuit(kind=circuit.kind, reason=circuit.reason, errors=share, at=now, wins=wins)
+    return Circuit(kind=circuit.kind, reason=circuit.reason, since=now if circuit.open else circuit.since, errors=share, at=now, wins=wins)
 
 
 def probed(circuit: Circuit, *, good: bool, reason: str, now: float, chance: float) -> Circuit:
@@ -99,7 +99,7 @@ def back(circuit: Circuit, now: float) -> Circuit:
     if not circuit.open:
         return circuit
     wins = 0 if now - circuit.since >= SLOW_AFTER_S else -1
-    return Circuit(kind=circuit.kind, reason=circuit.reason, errors=circuit.errors, at=circuit.at, wins=wins, openings=circuit.openings)
+    return msgspec.structs.replace(circuit, open=False, dark=False, since=now, retry_at=0.0, failures=0, wins=wins)
 
 
 def errors(circuit: Circuit, now: float) -> float:
@@ -110,11 +110,14 @@ def errors(circuit: Circuit, now: float) -> float:
 def rested(circuit: Circuit, limit: int, now: float) -> Circuit:
     """The same after a good probe, as new where nothing of it matters any more.
 
-    One silence that no further ask confirmed is let go after REST_S: where others are asked first, nobody else would find out.
+    Where others are asked first, nobody would find out that it is well again: so after REST_S in which no ask tried it, a slow start is over, and so is
+    what opened it, but for a silence that a second ask confirmed.
     """
     circuit = settled(circuit, limit)
-    if circuit.open and not confirmed(circuit) and now - circuit.since >= REST_S:
+    if circuit.open and now >= max(circuit.since, circuit.retry_at) + REST_S and not (circuit.kind == "stalled" and confirmed(circuit)):
         circuit = back(circuit, now)
+    if circuit.wins >= 0 and not circuit.open and now - circuit.since >= REST_S:
+        circuit = msgspec.structs.replace(circuit, wins=-1)
     return CLOSED if not circuit.open and circuit.wins < 0 and errors(circuit, now) < FORGOTTEN else circuit
 
 

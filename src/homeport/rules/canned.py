@@ -75,12 +75,10 @@ def looked_up(held: Any, path: Sequence[str]) -> Any:
     for step in path:
         if not isinstance(held, dict):
             return None
-        if step not in held:
-            alike = [key for key in held if _folded(key) == _folded(step)]
-            if len(alike) != 1:
-                return None
-            step = alike[0]
-        held = held[step]
+        keys = [step] if step in held else [key for key in held if _folded(key) == _folded(step)]
+        if len(keys) != 1:
+            return None
+        held = held[keys[0]]
     return held
 
 

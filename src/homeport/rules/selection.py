@@ -17,9 +17,8 @@ WELL, UNSTEADY, FULL, OPEN, GONE = range(5)
 class Load(Protocol):
     """What the rule sees of a backend."""
 
-    @property
-    def load(self) -> float:
-        """Leases taken, and more where its asks fail."""
+    def load(self, model: str) -> float:
+        """Leases taken, and more where asks for this model fail."""
 
     @property
     def location(self) -> str:
@@ -44,7 +43,7 @@ def order(routes: tuple[Route, ...], loads: Mapping[str, Load], *, private: bool
         if private and load.location == "cloud":
             continue
         rank, limit = load.rank(route.model), route.while_in_flight_below
-        if limit is not None and rank < FULL and load.load >= limit:
+        if limit is not None and rank < FULL and load.load(route.model) >= limit:
             rank = FULL
         if rank != GONE:
             ranked.append((rank, route))

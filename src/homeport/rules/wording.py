@@ -17,3 +17,8 @@ def duration(seconds: float) -> str:
     if whole < 86400:
         return f"{whole // 3600} h {whole % 3600 // 60} min"
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def watched(name: str) -> str:
+    """Who was down; where another Homeport runs is not for everybody."""
+    return "Another Homeport" if name.startswith("Homeport at ") else name

@@ -60,17 +60,15 @@ def parts(reply: str) -> list[Part]:
 
 def content(path: Path) -> Any:
     """What a file of data holds. Raises ValueError."""
+    if path.suffix not in (".json", ".toml"):
+        raise ValueError(f'takes a file whose name ends in ".json" or ".toml"; {path.name} does not')
     try:
         written = path.read_bytes()
-        if path.suffix == ".toml":
-            return tomllib.loads(written.decode())
-        if path.suffix == ".json":
-            return msgspec.json.decode(written)
+        return tomllib.loads(written.decode()) if path.suffix == ".toml" else msgspec.json.decode(written)
     except OSError as error:
         raise ValueError(f"names {path}, which cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"names {path}, which is no {path.suffix[1:].upper()}: {error}") from None
-    raise ValueError(f'takes a file whose name ends in ".json" or ".toml"; {path.name} does not')
 
 
 def contents(answers: Mapping[str, AnswerSettings]) -> dict[Path, Any]:

@@ -27,7 +27,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
         found = re.compile(pattern, re.IGNORECASE)
         tree = parser.parse(pattern, re.IGNORECASE)
     except re.error as error:
-        where = f" at character {error.colno}" if error.colno is not None else ""
+        where = f" at character {error.colno}" if error.colno else ""
         raise ValueError(f"is no regular expression: {error.msg}{where}") from None
     except (RecursionError, OverflowError):
         raise ValueError("is no regular expression: it is nested too deeply, or repeats too often") from None

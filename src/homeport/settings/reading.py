@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +27,8 @@ LATER = {  # sections that other versions serve; their keys are still checked
 }
 SERVER = ("listen", "data", "max_body_mb", "drain_timeout_s")
 MODEL = ("routes", "options", "private", "on_break")
-ROUTE = ("backend", "model", "while_in_flight_below")
+ROUTE = ("backend", "model", "while_in_flight_below", "digest")
+DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{12,64})")
 VARIABLES = ("HOMEPORT_CONFIG", "HOMEPORT_LISTEN", "HOMEPORT_DATA", "HOMEPORT_URL", "HOMEPORT_KEY", OTLP)
 PILOT = "pilot"  # the bundled model: a route may name it without a [backends.pilot]
 
@@ -176,7 +178,27 @@ def _route(model: Table, index: int, value: Any, backends: Mapping[str, BackendS
     if name is not None and not name.isascii():
         table.problem("model", "takes printable ASCII characters")
     below = table.whole("while_in_flight_below", 1) if "while_in_flight_below" in table else None
-    return RouteSettings(backend=backend, model=name, while_in_flight_below=below) if backend else None
+    digest = _digest(table, backend, backends)
+    return RouteSettings(backend=backend, model=name, while_in_flight_below=below, digest=digest) if backend else None
+
+
+def _digest(table: Table, backend: str | None, backends: Mapping[str, BackendSettings]) -> str | None:
+    value = table.text("digest", "sha256:…")
+    if value is None:
+        return None
+    found = DIGEST.fullmatch(value.lower())
+    if found is None:
+        table.problem(
+            "digest",
+            'takes a SHA-256 in hexadecimal, or at least its first 12 digits, such as "sha256:845dbda0ea48"; `homeport drift` and `ollama list` show them',
+        )
+    kind = backends[backend].kind if backend is not None and backend in backends else None
+    if kind == "anthropic":
+        table.problem("digest", "cannot be checked: no backend of kind anthropic tells what its models are; leave it out")
+    elif kind == "openai":
+        why = "only an Ollama tells its models' digests; where this is none, the route is never taken"
+        table.document.notice((*table.key, "digest"), f"{table.name} pins a digest: {why}")
+    return found[1] if found is not None else None
 
 
 def _options(table: Table) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class RouteSettings(Struct, frozen=True, kw_only=True):
     backend: str
     model: str | None = None
     while_in_flight_below: int | None = None
+    digest: str | None = None  # what its model must be: SHA-256 in hexadecimal, or how that begins
 
 
 class ModelSettings(Struct, frozen=True, kw_only=True):
@@ -135,7 +136,7 @@ class AnswerSettings(Struct, frozen=True, kw_only=True):
     models: tuple[str, ...]  # the asked names that it holds for
     exact: tuple[str, ...] = ()
     pattern: str | None = None  # a regular expression for the whole of a message
-    reply: str = ""
+    reply: str
     data: Path | None = None  # a JSON or TOML file that the reply looks things up in
 
 

@@ -39,9 +39,15 @@ class Outcome(Struct, frozen=True, kw_only=True):
     output: Any
     route: dict[str, Any] | None = None  # backend, model, location; None: no model answered
     checks: list[str] = field(default_factory=list)  # which held
-    attempts: list[dict[str, Any]] = field(default_factory=list)  # model, backend, check, reason, ms; check null: it held
+    attempts: list[dict[str, Any]] = field(default_factory=list)  # model, backend, location, check, reason, tokens, ms, cost_usd; check null: it held
     offline: bool = False  # nothing that holds came of a model: the task's own function answered
     said: Said | None = None  # the last reply
+
+    @property
+    def cost_usd(self) -> float | None:
+        """US dollars for all attempts together; None where that of one is not known."""
+        costs = [attempt["cost_usd"] for attempt in self.attempts]
+        return None if None in costs else float(sum(costs))
 
 
 Call = Plan | Ready

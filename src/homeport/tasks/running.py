@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from homeport.errors import CallerError, HomeportError, NoRouteLeft, NotReplayed, TaskFailed, TooLong
 from homeport.ports import Asker
+from homeport.rules import pricing
 from homeport.tasks import gbnf, reading, replies
 from homeport.tasks.fault import Fault
 from homeport.tasks.guarding import guarded
@@ -97,7 +98,7 @@ class _Ladder:
             return ()
         places = await self.asker.places(model, fresh=self.terms.private)
         if self.terms.private and places and not any(location == "local" for _, location in places):
-            error = NoRouteLeft(f"The task {self.terms.name} is private, and no local backend serves `{model}`. Give it a model of one with location = \"local\".")
+            error = NoRouteLeft(f'The task {self.terms.name} is private, and no local backend serves `{model}`. Give one with location = "local" a route.')
             error.should_retry = False
             raise error
         return places
@@ -158,16 +159,17 @@ class _Ladder:
         if check is not None:
             self.failed.append(check)
         heads = said.headers if said is not None else {}
-        tokens = heads.get(replies.SPEEDS["tokens"], "")
+        tokens, location = heads.get(replies.SPEEDS["tokens"], ""), heads.get(replies.FIGURES["location"])
         self.attempts.append(
             {
                 "model": model,
                 "backend": heads.get(replies.FIGURES["backend"]),
-                "location": heads.get(replies.FIGURES["location"]),
+                "location": location,
                 "check": check,
                 "reason": reason,
                 "tokens": int(tokens) if tokens.isdigit() else None,
                 "ms": round((time.perf_counter() - began) * 1000, 2),
+                "cost_usd": pricing.cost_usd(location),
             }
         )
 

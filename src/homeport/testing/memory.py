@@ -54,6 +54,7 @@ class MemoryUpstream:
         self.finished = False
         self.tokens = 0  # calls of progress
         self.begun = False
+        self.streamed = True
         self._said = said
         self._reads = deque(said.reads)
 
@@ -131,8 +132,7 @@ class MemoryBackend:
         self._queue_timeout_s = queue_timeout_s
         self._waiting: deque[asyncio.Future[MemoryLease]] = deque()
 
-    @property
-    def load(self) -> float:
+    def load(self, model: str) -> float:
         """Leases taken."""
         return self.in_flight
 
@@ -145,7 +145,7 @@ class MemoryBackend:
     def wanted(self) -> None:
         """It has nobody to wake."""
 
-    def seen(self, model: str, error: BaseException | None, *, begun: bool) -> bool:
+    def seen(self, model: str, error: BaseException | None, upstream: object = None) -> bool:
         """It computes nothing."""
         self.over.append((model, error))
         return False
@@ -161,7 +161,7 @@ class MemoryBackend:
         self.in_flight += 1
         return MemoryLease(self)
 
-    async def wait(self, model: str = "", key: str | None = None) -> MemoryLease:
+    async def wait(self, model: str = "", key: str | None = None, *, only: bool = True) -> MemoryLease:
         """A place as soon as one is free, first come first served. Raises Refused with outcome "full"."""
         if len(self._waiting) >= self._queue:
             raise self._full("its queue is full")

@@ -109,7 +109,7 @@ def test_a_single_silence_is_let_go_after_a_while() -> None:
     once = after(FROZEN)
     assert not breaker.confirmed(once)
     assert breaker.rested(once, 4, 100.0 + breaker.REST_S - 1) is once
-    assert not breaker.rested(once, 4, 100.0 + breaker.REST_S).open
+    assert not breaker.rested(once, 4, once.retry_at + breaker.REST_S).open
     twice = after(FROZEN, FROZEN)
     assert breaker.confirmed(twice)
     assert breaker.rested(twice, 4, 100.0 + 10 * breaker.REST_S) is twice
@@ -151,7 +151,7 @@ def test_a_first_place_that_fails_at_once_is_left_out() -> None:
 @pytest.mark.parametrize(("away_s", "wins"), [(4.9, -1), (5.0, 1), (60.0, 1)])
 def test_an_answer_after_an_absence_counts_where_it_was_long(away_s: float, wins: int) -> None:
     answered = breaker.succeeded(after(GONE), 100.0 + away_s)
-    assert answered == Circuit(kind="unreachable", reason="connection refused", errors=answered.errors, at=100.0 + away_s, wins=wins)
+    assert answered == Circuit(kind="unreachable", reason="connection refused", since=100.0 + away_s, errors=answered.errors, at=100.0 + away_s, wins=wins)
     assert answered.errors == pytest.approx(0.2 * 0.5 ** (away_s / 10.0) * 0.8)
 
 
@@ -159,7 +159,7 @@ def test_an_answer_after_an_absence_counts_where_it_was_long(away_s: float, wins
 def test_one_that_is_back_starts_slowly_where_it_was_away_for_long(away_s: float, wins: int) -> None:
     gone = after(GONE, GONE)
     assert breaker.back(gone, 100.0 + away_s) == Circuit(
-        kind="unreachable", reason="connection refused", errors=gone.errors, at=100.0, wins=wins, openings=2
+        kind="unreachable", reason="connection refused", since=100.0 + away_s, errors=gone.errors, at=100.0, wins=wins, openings=2
     ), "the next failure makes it wait for longer"
     well = after(REFUSED)
     assert breaker.back(well, 200.0) is well
@@ -168,7 +168,7 @@ def test_one_that_is_back_starts_slowly_where_it_was_away_for_long(away_s: float
 def test_a_slow_start_lasts_until_every_place_is_reached() -> None:
     begun = Circuit(wins=0)
     assert breaker.succeeded(begun, 100.0) == Circuit(at=100.0, wins=1)
-    assert breaker.rested(begun, 4, 100.0) is begun
+    assert breaker.rested(begun, 4, breaker.REST_S - 1) is begun
     assert breaker.settled(begun, 2) is begun
     assert breaker.settled(begun, 1).wins == -1
     assert breaker.settled(Circuit(wins=2), 4).wins == -1
@@ -209,3 +209,16 @@ def test_a_silence_is_confirmed_by_probes_that_fail_or_a_second_one() -> None:
     assert breaker.confirmed(Circuit(open=True, kind="stalled", openings=2))
     assert not breaker.confirmed(Circuit(open=True, kind="stalled", openings=1))
     assert not breaker.confirmed(Circuit(kind="refused", openings=3))
+
+
+def test_a_slow_start_that_nobody_asks_for_ends_by_itself() -> None:
+    back = breaker.probed(after(GONE), good=True, reason="", now=120.0, chance=0.0)
+    assert breaker.places(breaker.rested(back, 4, 120.0 + breaker.REST_S - 1), 4) == 1
+    assert breaker.places(breaker.rested(back, 4, 120.0 + breaker.REST_S), 4) == 4
+
+
+def test_what_failed_and_is_not_asked_any_more_is_let_go_after_a_while() -> None:
+    """A fallback that was mended meanwhile; one that stands still is not."""
+    refused = after(*[REFUSED] * FAILURES)
+    assert breaker.rested(refused, 4, refused.retry_at + breaker.REST_S - 1) is refused
+    assert not breaker.rested(refused, 4, refused.retry_at + breaker.REST_S).open

@@ -19,10 +19,11 @@ from tests.unit.storage.samples import TS, ask, ids, receipt
 
 
 class Disk:
-    """Writes and new files of the journal, counted; `full` refuses both, `no_files` the latter."""
+    """Writes and new files of the journal, counted; `full` refuses both, `no_files` the latter; `room` is what it takes before it is full."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.full = self.no_files = False
+        self.room: list[int] = []  # bytes of the next writes
         self.written: list[int] = []  # lines of each write
         self.asked = 0  # for new files
         self._write, self._open = os.write, os.open
@@ -32,6 +33,9 @@ class Disk:
     def write(self, fd: int, data: bytes) -> int:
         if self.full:
             raise OSError(errno.ENOSPC, "No space left on device")
+        if self.room:
+            data = data[: self.room.pop(0)]
+            self.full = not self.room
         self.written.append(data.count(b"\n"))
         return self._write(fd, data)
 
@@ -124,7 +128,8 @@ def test_close_writes_what_is_held_and_finds_its_file_gone(data_dir: Path) -> No
     book.hold = True
     book.started(ask("a"), TS)
     book.close()
-    assert ids(data_dir, "started") == ["a"]
+    book.close()
+    assert ids(data_dir, "started") == ["a"], "what has lines stays, however often it is closed"
     assert unused.path is not None
     unused.path.unlink()
     unused.close()
@@ -230,3 +235,48 @@ def test_bytes_are_counted_to_the_bound_and_forgotten_as_they_go(data_dir: Path,
         assert book._waiting_bytes == 0
     assert book.lost == 15
     book.close()
+
+
+def test_an_ask_is_served_as_soon_as_there_is_room_for_its_line(data_dir: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "MAX_WAITING_LINES", 2)
+    book = Journal(data_dir)
+    disk.full = True
+    book.started(ask("a0"), TS)
+    book.started(ask("a1"), TS)
+    disk.full, disk.room = False, [1000]
+    book.started(ask("a2"), TS)
+    assert (book.waiting, ids(data_dir, "started")) == (2, ["a0"])
+    with pytest.raises(HomeportError):
+        book.started(ask("a3"), TS)
+    disk.full = False
+    book.close()
+    assert ids(data_dir, "started") == ["a0", "a1", "a2"]
+
+
+@pytest.mark.parametrize(("more", "sizes"), [(0, [1, 1, 0]), (1, [2, 0]), (-1, [1, 1, 0])])
+def test_a_write_cut_at_a_lines_end_is_not_torn(data_dir: Path, disk: Disk, more: int, sizes: list[int]) -> None:
+    """A file that has all it should is followed by the next one, unless the cut went through a line."""
+    line = len(encoded([StartedLine(Started("a0", TS, None, "curl", "openai", "assistant", True, 12))]))
+    book = Journal(data_dir, max_bytes=line - 1)
+    book.hold = True
+    book.started(ask("a0"), TS)
+    book.started(ask("a1"), TS)
+    disk.room = [line + more, *[10 * line] * 3]
+    assert book.flush()
+    assert [file.size for file in journal.files(data_dir)] == [size * line for size in sizes]
+    assert book.trouble is None
+    book.close()
+
+
+def test_the_trouble_is_the_last_one(data_dir: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = Journal(data_dir)
+    disk.full = True
+    book.started(ask("a"), TS)
+    assert "No space left on device" in str(book.trouble)
+    with monkeypatch.context() as patch:
+        patch.setattr(journal.os, "write", mock.Mock(side_effect=OSError(errno.EROFS, "Read-only file system")))
+        assert not book.flush()
+    assert "Read-only file system" in str(book.trouble)
+    disk.full = False
+    book.close()
+    assert ids(data_dir, "started") == ["a"]

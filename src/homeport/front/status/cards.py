@@ -8,7 +8,7 @@ from homeport.front.status import bars, plots
 from homeport.front.status.words import ago, counted, milliseconds, moment, named, speed, text, tick
 from homeport.rules.distribution import Histogram, Spread
 from homeport.rules.heartbeat import Beats
-from homeport.rules.wording import duration
+from homeport.rules.wording import duration, watched
 from homeport.vocabulary import Incident, Standing
 
 MODELS = 8  # names in a card
@@ -94,11 +94,6 @@ def _incident(incident: Incident, now: float) -> str:
     traffic = f'<p class="traffic">{goes} {text(incident.traffic)}.</p>' if incident.traffic else ""
     state = f'<span class="state {"bad" if lasts else "idle"}">{icon("open" if lasts else "healthy")}{"down for" if lasts else "was down for"} {length}</span>'
     return f'<li class="card"><h3>{named(watched(incident.backend))} {state}</h3><p class="when">{when}</p><p>{_sentence(incident.reason)}</p>{traffic}</li>'
-
-
-def watched(name: str) -> str:
-    """Who was down; where another Homeport runs is not for everybody."""
-    return "Another Homeport" if name.startswith("Homeport at ") else name
 
 
 def _sentence(words: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from homeport.errors import BackendError, BrokeMidStream, CallerError, HomeportError, Refused, TooLong
+from homeport.errors import BackendError, BrokeMidStream, CallerError, HomeportError, Refused, TaskFailed, TooLong
 from homeport.vocabulary import NOTHING, Usage
 from homeport.wire import usage as usage_wire
 from homeport.wire.openai.stream import error_kind
@@ -152,7 +152,8 @@ def error_event(error: HomeportError) -> bytes:
 
 def _error(error: HomeportError) -> dict[str, Any]:
     code = "cut" if isinstance(error, BackendError) and error.code is None else error.code
-    return {"message": str(error), "type": error.kind, "param": error.param, "code": code}
+    said = {"message": str(error), "type": error.kind, "param": error.param, "code": code}
+    return {**said, "attempts": error.attempts} if isinstance(error, TaskFailed) else said
 
 
 def unfold(body: bytes, *, wants_usage: bool, figures: dict[str, Any]) -> bytes:
