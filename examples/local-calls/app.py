@@ -65,7 +65,7 @@ def chatted() -> None:
     """A chat over homeport.Client."""
     with homeport.Client(app="local-calls") as client:
         reply = client.chat("What is a gateway?", max_tokens=64)
-        say(f"{reply.text}")
+        say(reply.text)
         say(f"by {reply.headers['x-homeport-model']} on {reply.headers['x-homeport-backend']} ({reply.headers['x-homeport-location']})")
         with client.chat("What is a server?", stream=True, max_tokens=64) as stream:
             say("".join(stream.texts()))

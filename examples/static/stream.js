@@ -87,7 +87,7 @@ export async function task(url, body, { signal, partial = () => {} } = {}) {
 
 /** Why the template answered and no model, in a sentence. `begun`: a part of an answer had come. */
 export function unheld({ attempts }, begun) {
-  const reasons = attempts.filter(one => one.check !== 'unanswered').map(one => one.reason);
+  const reasons = [...new Set(attempts.filter(one => one.check !== 'unanswered').map(one => one.reason))];
   if (reasons.length) return `No answer of the model held (${reasons.join('; ')}).`;
   return begun ? 'The model broke off in the middle of its answer.' : 'No model answered.';
 }

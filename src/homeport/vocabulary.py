@@ -199,6 +199,10 @@ class Card(Struct, frozen=True, gc=False):
         return frozenset([*missing, "format"] if self.format == "no" else missing)
 
 
+STATES = ("healthy", "loading", "degraded", "drained", "open")
+"""Of a backend, from best to worst."""
+
+
 class Standing(Struct, frozen=True, gc=False):
     """One backend as `choose` and `/status` see it at one moment."""
 

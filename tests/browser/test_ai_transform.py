@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from homeport.tasks.library import sinc
+from homeport.tasks.library.scattering import template
 from homeport.testing.backend import ScriptedBackend
+from homeport.testing.process import BackendProcess, Setup
 from homeport.testing.script import Answer, Fault, Point
 from tests.browser.chromium import Chromium
 from tests.browser.showing import Example, clean, click, heard, opened, shows, told, write
@@ -137,18 +139,23 @@ def test_bands_fill_one_after_the_other(browser: Chromium, backend: ScriptedBack
     assert heard(page) == []
 
 
-def test_the_backend_breaks_off(browser: Chromium, backend: ScriptedBackend, example: Example) -> None:
-    backend.default = Answer(text=SAID, fault=Fault(at=12, how="reset", after_s=0.2))
-    page = started(browser, example)
-    shows(page, f"{BANNER}.includes('The model broke off in the middle of its answer.')")
-    assert page.tell(ORIGIN) == "By the template"
-    assert page.tell(TEXTS) == [fragment["x"] for fragment in told(page, f"import('/own/template.js').then(m => m.template({PROMPT!r}))")["fragments"]]
-    clean(page, 1280)
-    backend.default = SAID
-    shows(page, READY)
-    click(page, "Try again")
-    shows(page, f"{ORIGIN} === 'By the model'")
-    assert page.tell(BANNER) == ""
+def test_the_backend_is_killed(browser: Chromium, tmp_path: Path) -> None:
+    with BackendProcess(Setup(answer=Answer(text=SAID, fault=Fault(at=12, how="freeze")))) as backend:
+        with Running(gateway_of(tmp_path, backend.url)) as gateway, Example("ai-transform", gateway.url) as example:
+            page = started(browser, example)
+            shows(page, "document.querySelector('.context .text')?.textContent.startsWith('Ten')")
+            backend.kill()
+            shows(page, f"{BANNER}.includes('The model broke off in the middle of its answer.')")
+            assert page.tell(ORIGIN) == "By the template"
+            assert page.tell(TEXTS) == [fragment["x"] for fragment in template(PROMPT)["fragments"]], "nothing of the cut answer"
+            clean(page, 1280)
+            shows(page, OFFLINE)
+            backend.setup = Setup(answer=Answer(text=SAID))
+            backend.restart()
+            shows(page, READY)
+            click(page, "Try again")
+            shows(page, f"{ORIGIN} === 'By the model'")
+            assert page.tell(BANNER) == ""
 
 
 def test_the_gateway_is_killed(browser: Chromium, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from homeport.testing.backend import ScriptedBackend
+from homeport.testing.process import BackendProcess, Setup
 from homeport.testing.script import Answer, Fault
 from tests.browser.chromium import Chromium
 from tests.browser.showing import Example, clean, click, opened, shows, write
@@ -145,19 +146,23 @@ def test_accept_edit_regenerate(browser: Chromium, example: Example) -> None:
     shows(page, f"{LOG}.length === 3")
 
 
-def test_the_backend_breaks_off(browser: Chromium, backend: ScriptedBackend, example: Example) -> None:
-    backend.default = Answer(text=SAID, fault=Fault(at=8, how="reset", after_s=0.2))
-    page = ready(browser, example, 20, width=360)
-    click(page, "Draft")
-    shows(page, f"{BANNER}.includes('The model broke off in the middle of its answer.')")
-    assert page.tell(PILLS) == ["urgent", "By the template"]
-    assert page.tell(LETTER).endswith("Please pay it today, or call us today.\n\nThank you")
-    clean(page, 360)
-    backend.default = SAID
-    shows(page, READY)
-    click(page, "Regenerate")
-    shows(page, f"{PILLS}.includes('By the model')")
-    assert [event["offline"] for event in events(example)] == [True]
+def test_the_backend_is_killed(browser: Chromium, tmp_path: Path) -> None:
+    with BackendProcess(Setup(answer=Answer(text=SAID, fault=Fault(at=8, how="freeze")))) as backend:
+        with Running(gateway_of(tmp_path, backend.url)) as gateway, Example("payment-drafts", gateway.url) as example:
+            page = ready(browser, example, 20, width=360)
+            click(page, "Draft")
+            shows(page, "document.querySelectorAll('#draft .hole').length >= 2")
+            backend.kill()
+            shows(page, f"{BANNER}.includes('The model broke off in the middle of its answer.')")
+            assert page.tell(PILLS) == ["urgent", "By the template"]
+            assert page.tell(LETTER).endswith("Please pay it today, or call us today.\n\nThank you"), "nothing of the cut draft"
+            clean(page, 360)
+            backend.setup = Setup(answer=Answer(text=SAID))
+            backend.restart()
+            shows(page, READY)
+            click(page, "Regenerate")
+            shows(page, f"{PILLS}.includes('By the model')")
+            assert [event["offline"] for event in events(example)] == [True]
 
 
 def test_the_gateway_is_killed(browser: Chromium, tmp_path: Path) -> None:

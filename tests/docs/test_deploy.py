@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from homeport.monitor.series import BY_NAME, FAMILIES, OTHER, OUTCOMES, STATES, TOKENS, Family
+from homeport.monitor.series import BY_NAME, FAMILIES, OTHER, OUTCOMES, TOKENS, Family
 from homeport.testing.backend import ScriptedBackend
+from homeport.vocabulary import STATES
 from tests.caller import asked, chat
 from tests.docs.pages import ROOT, Page, rows
 from tests.gateway import Running, config

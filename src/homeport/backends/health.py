@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Callable
 
-from homeport.errors import BackendError, CallerError, ClientLeft
+from homeport.errors import BackendError
 from homeport.ports import Clock
 from homeport.rules import breaker
 from homeport.rules.breaker import CLOSED, Circuit, Failure
@@ -136,13 +136,13 @@ class Health:
     # what it is told
 
     def seen(self, model: str, error: BaseException | None) -> None:
-        """An ask to this model is over: answered, or failed by `error`. Who left, and what was refused as the caller's fault, is no failure."""
+        """An ask to this model is over: answered, or failed by `error`. Who left, or never came there, says nothing."""
         if self.pristine and error is None:
             return
         tried = model in self._trials
         self._trials.discard(model)
         now = self._clock.monotonic()
-        if error is None or (isinstance(error, CallerError) and tried):
+        if error is None:
             self.whole = breaker.settled(breaker.succeeded(self.whole, now), self._limit)
             self._keep(model, breaker.settled(breaker.succeeded(self.models.get(model, CLOSED), now), self._limit))
         elif isinstance(error, BackendError) and error.outcome in ("unreachable", "stalled", "broke", "refused"):
@@ -152,7 +152,7 @@ class Health:
                 self.whole = breaker.failed(self.whole, Failure("unreachable", str(error)), now, self._chance(), tried=tried)
             if not gone:
                 self._keep(model, breaker.failed(self.models.get(model, CLOSED), failure, now, self._chance(), tried=tried))
-        elif not (isinstance(error, ClientLeft) or tried):
+        elif not tried:
             return
         self._note()
 

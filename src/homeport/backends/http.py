@@ -12,7 +12,7 @@ from homeport.backends.line import ANTHROPIC_VERSION, Line
 from homeport.backends.pool import Endpoint, Shared
 from homeport.backends.probing import Probing
 from homeport.backends.wake import waker
-from homeport.errors import ClientLeft, Refused, Stalled, Stopping, Unauthenticated
+from homeport.errors import CallerError, ClientLeft, Refused, Stalled, Stopping, Unauthenticated
 from homeport.ports import Clock, Places, Upstream
 from homeport.rules import selection
 from homeport.rules.breaker import UNSTEADY
@@ -222,6 +222,8 @@ class HttpBackend:
             return False
         if self.probing.loading and isinstance(error, Refused):
             error = ClientLeft("it was asked while it loads")  # no failure
+        elif isinstance(error, CallerError) and upstream is not None and upstream.status >= 400:
+            error = None  # to refuse what is the caller's fault is an answer
         self.health.seen(model, error)
         if self.health.whole.open:
             self.wanted()

@@ -15,6 +15,8 @@ from homeport.backends.pacing import Pacing
 from homeport.errors import Refused, Unreachable
 from homeport.wire.heads import Heads
 
+REFUSED = "connection refused"  # nobody listens: what was there is gone
+OTHER_HOST = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and …_IP_ADDRESS_MISMATCH
 IDLE_S = 4.0  # an idle connection older than this is not used again: uvicorn, and so vLLM, closes after 5 s
 
 
@@ -124,9 +126,10 @@ class Pool:
         except TimeoutError:
             raise Unreachable(f"no connection within {self._connect_timeout_s:g} s") from None
         except ConnectionRefusedError:
-            raise Unreachable("connection refused") from None
+            raise Unreachable(REFUSED) from None
         except ssl.SSLCertVerificationError as error:
-            raise Unreachable(f"its TLS certificate is not trusted: {error.verify_message}") from None
+            why = "it is for another host" if error.verify_code in OTHER_HOST else error.verify_message  # whose text has the host in it
+            raise Unreachable(f"its TLS certificate is not trusted: {why}") from None
         except socket.gaierror:
             raise Unreachable("no such host") from None  # which one stands in the settings; the reason is shown to all
         except OSError as error:

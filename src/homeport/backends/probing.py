@@ -11,7 +11,7 @@ from homeport.backends.cards import Cards
 from homeport.backends.health import Health
 from homeport.backends.leases import Leases
 from homeport.backends.line import Line
-from homeport.backends.pool import Endpoint, NoDescriptor
+from homeport.backends.pool import REFUSED, Endpoint, NoDescriptor
 from homeport.backends.warmth import Warmer
 from homeport.errors import BackendError, Stalled, Unreachable
 from homeport.ports import Clock
@@ -50,6 +50,7 @@ class Probing:
         self._spoken = SPOKEN[settings.kind if settings.kind in SPOKEN else "openai"]
         self._unanswered = 0  # probes in a row
         self.warmer = Warmer(line, changed, clock)
+        self._over = 0  # zombies whose answers seemed over at the last look
         self._good_since: float | None = None  # its probes are good, without a bad one between; time.monotonic()
         self._loads_since: float | None = None  # it said that it loads; monotonic
         self._listing = b""  # what it listed last
@@ -74,6 +75,8 @@ class Probing:
                 await drive(self._list())
         except Unreachable as error:
             self._good_since = None
+            if str(error) == REFUSED:  # the process is gone, and whatever it computed
+                self._leases.bury(self._leases.zombies)
             self._unanswered += 1
             if self.discovered and self._unanswered >= self.down_after:
                 self.models = []
@@ -113,7 +116,9 @@ class Probing:
         except BackendError:  # it does not answer: it may compute
             return
         if running is not None:
-            leases.bury(leases.zombies - max(0, running - (leases.in_flight - leases.zombies)))  # in flight: from all workers
+            over_now = leases.zombies - max(0, running - (leases.in_flight - leases.zombies))  # in flight: from all workers
+            leases.bury(min(over_now, self._over))  # twice in a row: a place that is taken and not yet computing hides one
+            self._over = over_now
         elif self._good_since is not None:
             over = time.monotonic() - ZOMBIE_S
             leases.bury(sum(max(since, self._good_since) < over for since in leases.lingering))

@@ -229,6 +229,9 @@ class Pulled:
                     self._turns.ask(None)
         for name, stored in seen.items():
             if self._files.get(name) != stored:
+                before = backends.get(name)
+                if before is not None and not before.busy:  # else its places stay in the count until the end
+                    before.close()
                 backends[name] = self._backend(name, stored[0])
                 log.info("the model %s is served now", name)
         self._files = dict(seen)

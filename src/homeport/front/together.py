@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -9,10 +10,10 @@ from msgspec import Struct
 
 from homeport.front.gateway import Gateway
 from homeport.front.pages import Days, Name
-from homeport.vocabulary import Incident, Standing
+from homeport.vocabulary import STATES, Incident, Standing
 
 TOPIC = "overview"
-STATES = ("healthy", "loading", "degraded", "drained", "open")  # from best to worst
+FRESH_S = 0.5  # how old what is known of siblings may be
 
 
 class Seen(Struct, frozen=True):
@@ -33,6 +34,7 @@ class Together:
         self.counts: Mapping[str, int] = {}
         self._gateway = gateway
         self._all: list[Seen] = []
+        self._looked_at = float("-inf")
 
     @staticmethod
     def answers(gateway: Gateway) -> None:
@@ -40,8 +42,10 @@ class Together:
         gateway.siblings.answer(TOPIC, lambda: msgspec.msgpack.encode(_seen(gateway)))
 
     async def look(self) -> None:
-        """See how things stand now."""
+        """See how things stand now; with siblings to ask, at most once in FRESH_S."""
         gateway = self._gateway
+        if gateway.siblings.folder is not None and time.monotonic() - self._looked_at < FRESH_S:
+            return
         others = []
         for answer in await gateway.siblings.gather(TOPIC):
             try:
@@ -52,6 +56,7 @@ class Together:
         self.version = gateway.version
         self.counts = await gateway.totals()
         self.started_at = min(seen.started_at for seen in self._all)
+        self._looked_at = time.monotonic()
 
     @property
     def history(self) -> Days:

@@ -27,6 +27,7 @@ class Departed:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
+        self._read: dict[str, tuple[int, Snapshot]] = {}  # by file: when it was written, and what it says; theirs do not change any more
 
     def keep(self, snapshots: Collection[Snapshot]) -> None:
         """Put these on file, each in the place of its worker's last one."""
@@ -45,11 +46,14 @@ class Departed:
         """Those on file whose worker is not among the living, by id."""
         if self._folder is None:
             return []
-        found = []
+        read: dict[str, tuple[int, Snapshot]] = {}
         for path in sorted(self._folder.glob(f"{PREFIX}*")):
             if path.name.removeprefix(PREFIX) not in living:
                 try:
-                    found.append(Snapshot.decode(path.read_bytes()))
+                    written = path.stat().st_mtime_ns
+                    known = self._read.get(path.name)
+                    read[path.name] = known if known is not None and known[0] == written else (written, Snapshot.decode(path.read_bytes()))
                 except (OSError, msgspec.MsgspecError):
                     continue
-        return found
+        self._read = read
+        return [snapshot for _, snapshot in read.values()]

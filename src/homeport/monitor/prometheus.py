@@ -12,8 +12,9 @@ import msgspec
 from homeport.monitor.departed import Departed
 from homeport.monitor.measures import Figure, Measures, Merged, Snapshot, merged
 from homeport.monitor.readings import of_outbox
-from homeport.monitor.series import FAMILIES, STATES, Family
+from homeport.monitor.series import FAMILIES, Family
 from homeport.ports import Siblings
+from homeport.vocabulary import STATES
 
 if TYPE_CHECKING:  # loaded with the first page, in its thread
     from prometheus_client.metrics_core import Metric

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from homeport.monitor.measures import Figure
-from homeport.monitor.series import STATES
-from homeport.vocabulary import Standing
+from homeport.vocabulary import STATES, Standing
 
 
 class Written(Protocol):

@@ -6,7 +6,6 @@ from typing import Literal
 
 from msgspec import Struct
 
-STATES = ("healthy", "loading", "degraded", "drained", "open")  # of a backend, from best to worst
 TOKENS = ("prompt", "completion", "cached", "reasoning")
 OUTCOMES = frozenset(  # of an attempt; any other word counts as `other`
     ("ok", "unreachable", "refused", "stalled", "broke", "rejected", "client_left", "full", "open", "failed", "revoked", "cut")

@@ -171,7 +171,7 @@ def test_a_caller_who_leaves_says_nothing_and_lets_the_next_one_try(stand: Stand
     assert health.enter("a")
 
 
-def test_a_refusal_as_the_callers_fault_answers_a_try_and_else_nothing(stand: Stand) -> None:
+def test_what_never_came_there_says_nothing(stand: Stand) -> None:
     health = stand.health
     stand.fails("a", frozen())
     changes = stand.changes
@@ -181,8 +181,9 @@ def test_a_refusal_as_the_callers_fault_answers_a_try_and_else_nothing(stand: St
     assert stand.changes == changes
     stand.clock.advance(1.0)
     assert health.enter("a")
-    health.seen("a", Malformed("bad"))
-    assert not health.models["a"].open
+    health.seen("a", Malformed("it was never sent"))
+    assert health.models["a"].open
+    assert health.enter("a"), "another may try"
 
 
 def test_an_outcome_that_is_no_failure_of_the_backends_is_none(stand: Stand) -> None:

@@ -93,7 +93,8 @@ def test_with_a_key_the_curl_line_sends_one(homeport: Homeport, app: Callable[[R
 def test_the_model_of_the_curl_line_is_one_that_is_served(homeport: Homeport, app: Callable[[Run], None], tmp_path: Path) -> None:
     app(starts("http://127.0.0.1:8461"))
     path = tmp_path / "homeport.toml"
-    text = '[backends.home]\nkind = "openai"\nurl = "http://192.0.2.1"\nlocation = "local"\nwake = "00-11-22-33-44-55"\n[models.{}]\nroutes = [{{ backend = "home" }}]\n'
+    home = 'kind = "openai"\nurl = "http://192.0.2.1"\nlocation = "local"\nwake = "00-11-22-33-44-55"'
+    text = f'[backends.home]\n{home}\n[models.{{}}]\nroutes = [{{{{ backend = "home" }}}}]\n'
     path.write_text(text.format("assistant"))
     out = homeport("up").out
     assert '"model":"assistant"' in out

@@ -9,7 +9,8 @@ import pytest
 
 import homeport
 from homeport.monitor.measures import MOST, Histogram, Measures, Snapshot, merged
-from homeport.monitor.series import BY_NAME, FAMILIES, OUTCOMES, STATES
+from homeport.monitor.series import BY_NAME, FAMILIES, OUTCOMES
+from homeport.vocabulary import STATES
 from tests.unit.monitor.receipts import Names, receipt
 
 

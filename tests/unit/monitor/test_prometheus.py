@@ -19,9 +19,9 @@ from homeport.monitor.measures import Measures
 from homeport.monitor.outbox import FILE, Outbox
 from homeport.monitor.prometheus import TOPIC, Exporter
 from homeport.monitor.readings import of_gateway
-from homeport.monitor.series import FAMILIES, STATES
+from homeport.monitor.series import FAMILIES
 from homeport.monitor.siblings import NoSiblings
-from homeport.vocabulary import Event, Standing
+from homeport.vocabulary import STATES, Event, Standing
 from tests.unit.monitor.receipts import Names, receipt
 
 HOME = Standing("home", "ollama", "local", "degraded", "slow", 1.0, 2, 4, 3, ["m"], 250.0, 40.0, None, 12.5, 1)
