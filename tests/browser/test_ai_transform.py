@@ -150,7 +150,7 @@ def test_the_backend_is_killed(browser: Chromium, tmp_path: Path) -> None:
             assert page.tell(TEXTS) == [fragment["x"] for fragment in template(PROMPT)["fragments"]], "nothing of the cut answer"
             clean(page, 1280)
             shows(page, OFFLINE)
-            backend.setup = Setup(answer=Answer(text=SAID))
+            backend.setup = Setup(answer=Answer(text=SAID), port=backend.setup.port)
             backend.restart()
             shows(page, READY)
             click(page, "Try again")

@@ -157,7 +157,8 @@ def test_the_backend_is_killed(browser: Chromium, tmp_path: Path) -> None:
             assert page.tell(PILLS) == ["urgent", "By the template"]
             assert page.tell(LETTER).endswith("Please pay it today, or call us today.\n\nThank you"), "nothing of the cut draft"
             clean(page, 360)
-            backend.setup = Setup(answer=Answer(text=SAID))
+            shows(page, "document.getElementById('model').textContent.startsWith('Model offline: home does not answer')")
+            backend.setup = Setup(answer=Answer(text=SAID), port=backend.setup.port)
             backend.restart()
             shows(page, READY)
             click(page, "Regenerate")

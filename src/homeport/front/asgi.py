@@ -219,14 +219,14 @@ def app(gateway: Gateway) -> Starlette:
         gateway.greet(_headers(request))
         return page(ollama_pages.show(gateway, known(ollama_pages.asked(await _small(request)))))
 
-    routes: list[Route] = [Route(path, ModelRoute(gateway, path), methods=["POST"]) for path in MODEL_ROUTES]
+    routes = task_pages.routes(gateway, _read)  # before the others, which would all be looked at first
+    routes += [Route(path, ModelRoute(gateway, path), methods=["POST"]) for path in MODEL_ROUTES]
     routes += [
         Route("/", root),
         Route("/health", health),
         Route("/ready", ready),
         Route("/status", status(gateway, _headers)),
         Route("/metrics", scrape.metrics(gateway, _headers)),
-        *task_pages.routes(gateway, _read),
         Route("/v1/models", guarded(lambda request: page(pages.models(gateway, request.query_params)), key=True)),
         Route("/v1/models/{name:path}", guarded(one_model, key=True)),
         Route("/api/version", guarded(lambda _: page(ollama_pages.version()), key=False)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +50,7 @@ def routes(gateway: Gateway, read: Read) -> list[Route]:
         return Response(listed(gateway), media_type="application/json")
 
     one = TaskRoute(gateway, read)
-    return [Route("/tasks", tasks), Route("/tasks/{name}", one, methods=["POST"]), Route("/scatter", one, methods=["POST"])]
+    return [Route("/tasks/{name}", one, methods=["POST"]), Route("/scatter", one, methods=["POST"]), Route("/tasks", tasks)]
 
 
 def listed(gateway: Gateway) -> bytes:
@@ -251,12 +250,12 @@ async def _unless_left(working: asyncio.Future[None], receive: Receive) -> None:
             message = await receive()
 
     left = asyncio.ensure_future(gone())
+    left.add_done_callback(lambda _: working.cancel())
     try:
-        await asyncio.wait((working, left), return_when=asyncio.FIRST_COMPLETED)
+        await working
+    except asyncio.CancelledError:
+        here = asyncio.current_task()
+        if here is not None and here.cancelling():  # whoever serves this is ended, which ends the work too
+            raise
     finally:
         left.cancel()
-        if not working.done():
-            working.cancel()
-        await asyncio.gather(left, return_exceptions=True)
-    with contextlib.suppress(asyncio.CancelledError):
-        await working

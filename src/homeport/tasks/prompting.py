@@ -23,7 +23,7 @@ def _wanted(shape: Shape) -> str:
     if shape.words:
         return f"Answer with one of these, as a JSON string: {', '.join(shape.words)}"
     copied = " Copy quotes exactly as they stand in the text; what is not there is null." if shape.quotes else ""
-    return f"Answer with JSON of this schema, and nothing else.{copied}\n{json.dumps(shape.wire, separators=(',', ':'), ensure_ascii=False)}"
+    return f"Answer with JSON of this schema, and nothing else.{copied}\n{shape.compact}"
 
 
 def written(value: Any) -> str:

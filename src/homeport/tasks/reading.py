@@ -68,7 +68,7 @@ def without_thought(text: str, *, before: re.Pattern[str] | None = None) -> str:
 def parsed(text: str) -> Any:
     """JSON by the letter, where every field counts. Raises ValueError: also for a key that comes twice, NaN, and numbers beyond floats."""
     try:
-        return json.loads(text, object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_number, strict=False)
+        return _decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -191,7 +191,7 @@ def _same(one: Any, other: Any) -> bool:
 def _sound(made: Any, value: Any) -> Any:
     """`made`, where its text can be sent. Raises Fault for half of a character."""
     try:
-        json.dumps(value, ensure_ascii=False).encode()
+        _encode(value).encode()
     except UnicodeEncodeError:
         raise Fault("unicode", "the answer has half of a character in it") from None
     return made
@@ -217,3 +217,8 @@ def _number(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError("a number beyond what a float holds")
     return value
+
+
+# made once: `json.loads` and `json.dumps` make another for each call that says how
+_decode = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_number, strict=False).decode
+_encode = json.JSONEncoder(ensure_ascii=False).encode

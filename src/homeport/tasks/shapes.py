@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -33,6 +34,7 @@ class Shape:
         root = resolved(self.schema, self.schema)
         self.container: type | None = {"object": dict, "array": list}.get(str(root.get("type")))  # what holds the answer, where it is no single value
         self.wire: dict[str, Any] = unmarked(self.schema)  # as engines take it: without the marks of quotes
+        self.compact = json.dumps(self.wire, separators=(",", ":"), ensure_ascii=False)  # the same, written
 
     def convert(self, value: Any, sources: Sequence[str] = ()) -> Any:
         """Decoded JSON as the type. `sources`: the texts that a Quote must stand in.
