@@ -52,7 +52,7 @@ class Health:
 
     def enter(self, model: str) -> bool:
         """Whether an ask may go to this model now; it is noted as the one that tries it, where its circuit is open."""
-        if self.pristine or not self._open_ones(model):
+        if self.pristine or not (self._drained or self._open_ones(model)):
             return True
         if not self.may_try(model):
             return False
@@ -147,7 +147,7 @@ class Health:
             self._keep(model, breaker.settled(breaker.succeeded(self.models.get(model, CLOSED), now), self._limit))
         elif isinstance(error, BackendError) and error.outcome in ("unreachable", "stalled", "broke", "refused"):
             gone = error.outcome == "unreachable" or error.gone
-            failure = Failure("unreachable" if gone else error.outcome, str(error), error.frozen)
+            failure = Failure(error.outcome, str(error), error.frozen)
             if gone or (tried and self.whole.open):
                 self.whole = breaker.failed(self.whole, Failure("unreachable", str(error)), now, self._chance(), tried=tried)
             if not gone:

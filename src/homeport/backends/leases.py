@@ -206,7 +206,8 @@ class Leases:
         greediest = max(self._waiting, key=lambda other: len(self._waiting[other]), default=None)
         most = len(self._waiting.get(greediest, ()))
         if most <= mine + 1:
-            oldest = time.monotonic() - next(iter(self._since.values()), time.monotonic())
+            now = time.monotonic()
+            oldest = now - next(iter(self._since.values()), now)
             raise QueueFull(f"all {self.limit} places are taken and its queue of {self.queue} is full, the oldest waiting for {oldest:.1f} s")
         turn = self._waiting[greediest][-1]
         self._leave(greediest, turn)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -65,17 +65,38 @@ def listed(gateway: Gateway) -> bytes:
 class Call:
     """One call of a task among the gateway's connections (Live)."""
 
-    def __init__(self, working: asyncio.Future[None], caller: Caller) -> None:
+    def __init__(self, working: asyncio.Task[Any] | None, caller: Caller) -> None:
         self._working = working
         self._caller = caller
+        self.ended = False  # before its time, or after it: then no more
         self.error: HomeportError | None = None  # why it was ended
 
     def drain(self) -> None:
         """It ends by itself."""
 
     def leave(self, error: HomeportError) -> None:
-        self.error = error
-        self._working.cancel()
+        if not self.ended:
+            self.error = error
+            self.end()
+
+    def end(self) -> None:
+        """The work is cancelled, once."""
+        if not self.ended and self._working is not None:
+            self.ended = True
+            self._working.cancel()
+
+    async def unless_left(self, work: Coroutine[Any, Any, None], receive: Receive) -> None:
+        """Do the work, in the task that this is called in; where the caller leaves, or it is ended, it is cancelled. Raises what it raises."""
+        left = asyncio.ensure_future(_gone(receive))
+        left.add_done_callback(lambda _: self.end())
+        try:
+            await work
+        except asyncio.CancelledError:
+            if not self.ended or self._working is None or self._working.uncancel():
+                raise  # whoever serves this is ended too
+        finally:
+            self.ended = True
+            left.cancel()
 
     def revoke(self, names: set[str]) -> None:
         if self._caller.key is not None and self._caller.key not in names:
@@ -99,11 +120,10 @@ class TaskRoute:
         body = await self._body(request)
         task, given, stream, offline = self._asked(request, body)
         work = self._stream(task, given, caller, headers, send) if stream else self._whole(task, given, caller, headers, offline, request, send)
-        working = asyncio.ensure_future(work)
-        call = Call(working, caller)
+        call = Call(asyncio.current_task(), caller)
         self._gateway.connections.add(call)
         try:
-            await _unless_left(working, receive)
+            await call.unless_left(work, receive)
         finally:
             self._gateway.connections.discard(call)
         if call.error is not None and not stream:  # a stream that was begun is broken off
@@ -241,21 +261,8 @@ def _number(text: str | None) -> float | None:
     return int(value) if value.is_integer() else value
 
 
-async def _unless_left(working: asyncio.Future[None], receive: Receive) -> None:
-    """Wait for the work; where the caller leaves it is cancelled. Raises what it raises, but for its being cancelled."""
-
-    async def gone() -> None:
-        message: Message = {}
-        while message.get("type") != "http.disconnect":
-            message = await receive()
-
-    left = asyncio.ensure_future(gone())
-    left.add_done_callback(lambda _: working.cancel())
-    try:
-        await working
-    except asyncio.CancelledError:
-        here = asyncio.current_task()
-        if here is not None and here.cancelling():  # whoever serves this is ended, which ends the work too
-            raise
-    finally:
-        left.cancel()
+async def _gone(receive: Receive) -> None:
+    """Until the caller has left."""
+    message: Message = {}
+    while message.get("type") != "http.disconnect":
+        message = await receive()
