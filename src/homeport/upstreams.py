@@ -20,6 +20,7 @@ from homeport.backends.pulled import Pulled, PulledBackend
 from homeport.backends.removed import Removed
 from homeport.errors import HomeportError
 from homeport.ports import Places
+from homeport.rules import pinning
 from homeport.settings import BackendSettings, Settings
 from homeport.storage.shelf import Shelf
 from homeport.vocabulary import Card, Finding, Receipt
@@ -82,6 +83,7 @@ class Upstreams:
         self._shelf_at = 0.0
         self._files: dict[str, FileDigest] = {}  # of our own engines that have a pin
         self.strayed: Callable[[str, str, str, str], None] = lambda _backend, _model, _digest, _why: None  # told of another model than is pinned
+        self._note_pins()
         self._pulled = Pulled(shared, settings.server.data, self._soon, places, borrower)
         self._look_at_shelf()
         self._list()
@@ -165,6 +167,7 @@ class Upstreams:
             self.backends[name].probing.down_after = settings.monitor.down_after
         self._shelf = (self._shelf or Shelf(settings.server.data / "models")) if settings.discover else None
         self.catalogue.configure(settings)
+        self._note_pins()
         self._look_at_shelf()
         self._list()
         for backend in old:
@@ -248,24 +251,27 @@ class Upstreams:
     def _card(self, backend: str, model: str) -> Card | None:
         """What is known of a model; of our own engines' also its file, where that has a pin."""
         card, file = self.backends[backend].card(model), self._files.get(backend)
-        if file is None or not file.value:
-            return card if file is None else None
+        if file is None:
+            return card
         card = card or Card(engine="llama.cpp")
-        return msgspec.structs.replace(card, weights=msgspec.structs.replace(card.weights, digest=file.value))
+        return msgspec.structs.replace(card, weights=msgspec.structs.replace(card.weights, digest=file.value or pinning.UNREAD))
+
+    def _note_pins(self) -> None:
+        """The files of our own engines that have a pin; a new one is looked at soon."""
+        pinned = {route.backend for model in self.settings.models.values() for route in model.routes if route.digest is not None}
+        files = {name: discovery.weights(self.backends[name].settings) for name in pinned if self.backends[name].kind in ("engine", "pilot")}
+        self._files = {name: file for name, file in self._files.items() if files.get(name) == file.path}
+        for name, path in files.items():
+            if name not in self._files:
+                self._files[name] = FileDigest(path)
+                self._due.pop(name, None)
 
     async def _look_at_pins(self, name: str) -> None:
         """Whether the models of a backend are still those that are pinned."""
-        if not any(backend == name for _, served in self.catalogue.items() for backend, _ in served.pins):
-            self._files.pop(name, None)
-            return
-        settings = self.backends[name].settings
-        if settings.kind in ("engine", "pilot"):
-            path = discovery.weights(settings)
-            file = self._files.get(name)
-            if file is None or file.path != path:
-                file = self._files[name] = FileDigest(path)
+        file = self._files.get(name)
+        if file is not None:
             await asyncio.get_running_loop().run_in_executor(None, file.look)
-        self._list()
+            self._list()
         for (backend, model), digest, why in self.catalogue.strayed(self._card):
             if backend == name:
                 self.strayed(backend, model, digest, why)
@@ -316,5 +322,6 @@ class Upstreams:
             await backend.probing.settle()
         if watched or (away and not backend.health.whole.open):
             await backend.learn()
-            await self._look_at_pins(backend.name)
         self._list()
+        if watched:
+            await self._look_at_pins(backend.name)

@@ -73,7 +73,7 @@ class Stage:
         """Where it is tried: through Homeport on the kinds of backend it names, and bare on those that speak its dialect."""
         scripted, found = self.scripted[client.name], []
         for kind, backend in scripted.items():
-            for model, cells in _shares(f"{kind}-{list(self.scripted).index(client.name)}").items():
+            for model, cells in _shares(_named(kind, list(self.scripted).index(client.name))).items():
                 found.append(Place(name=f"homeport:{kind}", url=self.gateway.url, model=model, watch=backend.url, cells=cells))
         if "engine" in client.kinds:
             found.append(Place(name="homeport:engine", url=self.gateway.url, model="engine", cells=TALKS))
@@ -84,6 +84,11 @@ class Stage:
             url, key = self.engine
             found.append(Place(name="bare:engine", url=url, model="talker", key=key, cells=TALKS))
         return found
+
+
+def _named(kind: str, number: int) -> str:
+    """A client's backend of a kind; not kind-number, for LiteLLM looks for a tokenizer in the network where `llama-2` stands in a name."""
+    return f"client{number}-{kind}"
 
 
 def _shares(model: str) -> dict[str, tuple[str, ...]]:
@@ -103,8 +108,9 @@ def stage(folder: Path, talker: Path, engine: tuple[str, str], clients: Iterable
             scripted[client.name] = {}
             for kind in (kind for kind in client.kinds if kind in STYLES):
                 backend = scripted[client.name][kind] = stack.enter_context(ScriptedBackend(play, style=STYLES[kind], models=_shares("talker")))
-                backends[f"{kind}-{number}"] = {"kind": kind, "url": backend.url}
-                for model, behind in zip(_shares(f"{kind}-{number}"), _shares("talker"), strict=True):
-                    models[model] = {"routes": [{"backend": f"{kind}-{number}", "model": behind}]}
+                name = _named(kind, number)
+                backends[name] = {"kind": kind, "url": backend.url}
+                for model, behind in zip(_shares(name), _shares("talker"), strict=True):
+                    models[model] = {"routes": [{"backend": name, "model": behind}]}
         gateway = stack.enter_context(Spawned(config(folder, backends, models=models)))
         yield Stage(gateway, scripted, engine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,21 @@ def test_the_file_of_our_own_engine_is_checked(tmp_path: Path) -> None:
     with Running(path) as gateway:
         assert soon(lambda: asked(gateway.url, chat(model="good", max_tokens=2)).status == 200, 60)
         assert digest[:12] in asked(gateway.url, chat(model="bad")).error["message"]
+
+
+@pytest.mark.slow
+def test_a_pin_that_a_reload_brings_is_looked_at_soon(tmp_path: Path) -> None:
+    digest = hashlib.sha256(pilot.PATH.read_bytes()).hexdigest()
+    path = config(tmp_path, {"box": {"kind": "pilot", "slots": 1, "context": 512, "max_in_flight": 1}}, models={"assistant": {"routes": [{"backend": "box"}]}})
+    with Running(path) as gateway:
+        assert soon(lambda: asked(gateway.url, chat(max_tokens=2)).status == 200, 60)
+        text = path.read_text(encoding="utf-8")
+        for pin, status in ((OTHER, 503), (digest[:12], 200)):
+            path.write_text(text.replace('backend = "box" }', f'backend = "box", digest = "{pin}" }}'), encoding="utf-8")
+            asyncio.run_coroutine_threadsafe(gateway.app.reload(load(config=path)), gateway._loop).result(20)
+            assert soon(lambda: asked(gateway.url, chat(max_tokens=2)).status == status, 10)  # noqa: B023
+            heard = asked(gateway.url, chat(max_tokens=2))
+            assert heard.status == 200 or soon(lambda: digest[:12] in asked(gateway.url, chat()).error["message"])
 
 
 @pytest.mark.parametrize(

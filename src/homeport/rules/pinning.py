@@ -5,11 +5,12 @@ from __future__ import annotations
 from homeport.vocabulary import Card
 
 UNKNOWN = "its digest is not known yet"
+UNREAD = "?"  # the digest of a file that is still to be read
 
 
 def against(pin: str, card: Card | None) -> str:
     """Why a model that should have this digest, or one that begins so, is not to be asked; "" where it is that one. `pin` is lower-case hexadecimal."""
-    if card is None:
+    if card is None or card.weights.digest == UNREAD:
         return UNKNOWN
     digest = bare(card)
     if not digest:
@@ -19,4 +20,4 @@ def against(pin: str, card: Card | None) -> str:
 
 def bare(card: Card) -> str:
     """The digest of a card in lower-case hexadecimal; "" where none is told."""
-    return card.weights.digest.lower().removeprefix("sha256:")
+    return card.weights.digest.lower().removeprefix("sha256:").removeprefix(UNREAD)

@@ -42,4 +42,5 @@ def test_up_after_coming_and_going() -> None:
 
 def test_others() -> None:
     assert title(Event("evt-3", "test", None, 0.0, "a test", None, None)) == "A test from Homeport"
-    assert title(Event("evt-4", "drift", "home", 0.0, "another model", None, None)) == "drift: home"
+    assert title(Event("evt-4", "drift", "home", 0.0, "another model", None, None)) == "A model has drifted"
+    assert title(Event("evt-5", "moved", "home", 0.0, "a kind of a later version", None, None)) == "moved: home"

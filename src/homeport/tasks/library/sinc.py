@@ -68,7 +68,8 @@ def passing(prompt: str) -> Sinc | None:
         return None
     try:
         value = json.loads(prompt)
-    except (ValueError, RecursionError):
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):  # half of a character in it, too: it could not be sent
         return None
     return value if isinstance(value, dict) and "formula" in value else None
 
