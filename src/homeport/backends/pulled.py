@@ -172,7 +172,7 @@ class PulledBackend(HttpBackend):
         super().__init__(settings, sleeper, shared, places=places)
         self.sleeper = sleeper
         self.models = [settings.name]
-        sleeper.in_flight = lambda: self.in_flight
+        sleeper.in_flight = lambda: self._leases.mine  # not what its successor of the same name has taken
         sleeper.close = self._line.close
 
     def standing(self) -> Standing:
