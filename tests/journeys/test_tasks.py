@@ -200,6 +200,15 @@ def test_scatter_has_a_page_of_its_own(gateway: Running, backend: ScriptedBacken
     assert asked(gateway.url, {"text": "x"}, path="/scatter").error["param"] == "prompt"
 
 
+def test_scatter_is_by_the_template_where_no_models_answer_holds(gateway: Running, backend: ScriptedBackend) -> None:
+    backend.default = Answer(text="I would rather not.")
+    heard = asked(gateway.url, {"prompt": "plan a picnic"}, path="/scatter")
+    assert (heard.status, len(heard.json["sinc"]["fragments"])) == (200, 6)
+    assert heard.json["homeport"]["offline"] is True
+    assert [attempt["check"] for attempt in heard.json["homeport"]["attempts"]] == ["json", "json"]
+    assert (heard.headers["x-homeport-attempts"], int(heard.headers["x-tokens"]) > 0) == ("2", True)
+
+
 def test_once_a_key_exists_tasks_need_one_and_the_receipt_names_it(gateway: Running) -> None:
     from homeport.storage.keys import Keys
 

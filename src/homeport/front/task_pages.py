@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from homeport.errors import HomeportError, Malformed, TooLarge, Unauthenticated
+from homeport.errors import HomeportError, Malformed, TaskFailed, TooLarge, Unauthenticated
 from homeport.front import pages
 from homeport.front.envelopes import told
 from homeport.front.gateway import Gateway
@@ -151,7 +151,12 @@ class TaskRoute:
         self, task: Task[Any, Any], given: Mapping[str, Any], caller: Caller, headers: Headers, offline: bool, request: HttpRequest, send: Send
     ) -> None:
         try:
-            outcome = await task.run(given, self._asker(caller, headers), offline=offline)
+            try:
+                outcome = await task.run(given, self._asker(caller, headers), offline=offline)
+            except TaskFailed as error:
+                if "name" in request.path_params or error.status == 503:
+                    raise
+                outcome = task.without_model(given, error)  # a model was there, and wrote no bands that hold
         except HomeportError as error:
             await _refusal(error, request.url.path, headers)(request.scope, request.receive, send)
             return
@@ -242,8 +247,16 @@ def _decoded(body: bytes, kind: Any) -> Any:
 
 
 def _figures(outcome: Outcome) -> dict[str, str]:
-    said = outcome.said.headers if outcome.said is not None else {"x-homeport-attempts": "0", "x-tok-per-s": "0", "x-gen-time": "0", "x-tokens": "0"}
+    said = outcome.said.headers if outcome.said is not None else _spent(outcome)
     return {name: value for name in OURS if (value := said.get(name)) is not None and value.isascii() and value.isprintable()}
+
+
+def _spent(outcome: Outcome) -> dict[str, str]:
+    """The figures of an answer that no model gave: what was spent on those that did not hold."""
+    tokens = sum(attempt["tokens"] or 0 for attempt in outcome.attempts)
+    seconds = sum(attempt["ms"] for attempt in outcome.attempts) / 1000
+    rate = round(tokens / seconds, 2) if tokens and seconds else 0
+    return {"x-homeport-attempts": str(len(outcome.attempts)), "x-tok-per-s": str(rate), "x-gen-time": f"{seconds:.6f}", "x-tokens": str(tokens)}
 
 
 def _refusal(error: HomeportError, path: str, headers: Headers) -> Response:

@@ -133,10 +133,16 @@ class Task(Generic[P, R]):
         try:
             return await run(call, terms, asker, show)
         except TaskFailed as error:
-            if self.told.offline is None or not offline:
+            if not offline:
                 raise
-            known = guarded(self.name, "the offline function", self.told.offline, **arguments)
-            return Outcome(output=known, attempts=[dict(attempt) for attempt in error.attempts], offline=True)
+            return self.without_model(arguments, error)
+
+    def without_model(self, arguments: Mapping[str, Any], error: TaskFailed) -> Outcome:
+        """What its offline function says after this failure, which is raised where there is none."""
+        if self.told.offline is None:
+            raise error
+        known = guarded(self.name, "the offline function", self.told.offline, **arguments)
+        return Outcome(output=known, attempts=[dict(attempt) for attempt in error.attempts], offline=True)
 
     def _call(self, arguments: Mapping[str, Any]) -> Call:
         if self._plan is not None:
