@@ -248,6 +248,9 @@ class Places(Protocol):
 class Asker(Protocol):
     """A gateway as tasks ask it: the one they live in, or one over HTTP."""
 
+    blocking: bool
+    """Whether its caller waits for it, with no event loop between."""
+
     async def ask(self, path: str, body: Mapping[str, Any], errand: Errand, hear: Callable[[str], None] | None = None) -> Said:
         """Post `body` to a model route of OpenAI's, such as `/v1/chat/completions`, and wait for all of the answer.
 

@@ -50,6 +50,8 @@ def given(text: str, task: dict[str, Any]) -> dict[str, Any]:
         value = None
     if isinstance(value, dict) and value.keys() <= fields.keys():
         return value
+    if not fields:
+        raise Failed("This task takes no text: it has no arguments. Give it {} in place of one.")
     first, schema = next(iter(fields.items()))
     return {first: [text] if schema.get("type") == "array" else text}
 

@@ -103,7 +103,8 @@ class Dispatch:
         """The next attempt. Raises NoRouteLeft where the budget of retries is used up."""
         backend = self._backends[route.backend]
         if not account.sends:
-            self._budget = retry.earned(self._budget)
+            if self._budget < retry.MOST:
+                self._budget = retry.earned(self._budget)
         elif not retry.affordable(self._budget, well=backend.rank(route.model) == selection.WELL):
             self.held_back += 1
             raise exhausted(ask, account)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overlo
 
 import msgspec
 
-from homeport.errors import Malformed, TaskFailed
+from homeport.errors import CallerError, Malformed, TaskFailed
 from homeport.ports import Asker
 from homeport.tasks import placeholders, prompting
-from homeport.tasks.guarding import guarded
+from homeport.tasks.fault import Fault
+from homeport.tasks.guarding import apart, guarded, wrong
 from homeport.tasks.plan import Call, Outcome, Plan, Ready
 from homeport.tasks.running import Shown, Terms, run
 from homeport.tasks.shapes import Shape, plain
@@ -68,7 +69,11 @@ class Task(Generic[P, R]):
         self._withheld = [name for name in self._signature.parameters if placeholders.withheld(hints.get(name))]
         if self._withheld and self.shape.quotes:
             raise TypeError(f"the task {self.name} has both placeholders and quotes: what code puts in does not stand in the input")
+        for name in self._signature.parameters:
+            if name not in self._withheld and placeholders.hidden(hints.get(name)):
+                raise TypeError(f"the task {self.name} has a Placeholder inside of the type of {name}; make it an argument of its own")
         self._arguments = _arguments(self.name, self._signature, hints)
+        self._rules = plan is None and len(function.__code__.co_code) > len(_nothing.__code__.co_code)  # its body does something
 
     def __repr__(self) -> str:
         return f"<task {self.name}>"
@@ -126,22 +131,24 @@ class Task(Generic[P, R]):
 
     async def run(self, arguments: Mapping[str, Any], asker: Asker, *, show: Shown | None = None, offline: bool = True) -> Outcome:
         """The outcome of one call by an asker. `show` is given partial values; without `offline` its own function is not asked. Raises TaskFailed."""
-        call = self._call(arguments)
+        call = await apart(asker, self._call, arguments) if self._rules else self._call(arguments)
         if isinstance(call, Ready):
             return Outcome(output=call.output, checks=["rule"])
         terms = Terms(name=self.name, models=[self.told.model, *self.told.escalate], private=self.told.private)
         try:
             return await run(call, terms, asker, show)
         except TaskFailed as error:
-            if not offline:
+            if isinstance(error.__cause__, CallerError) and not (self.told.escalate or self.told.offline):
+                raise error.__cause__ from None  # no such model, or a limit: there was no other way
+            if not offline or error.status not in (502, 503):
                 raise
-            return self.without_model(arguments, error)
+            return await apart(asker, self.without_model, arguments, error)
 
     def without_model(self, arguments: Mapping[str, Any], error: TaskFailed) -> Outcome:
         """What its offline function says after this failure, which is raised where there is none."""
         if self.told.offline is None:
             raise error
-        known = guarded(self.name, "the offline function", self.told.offline, **arguments)
+        known = self._typed("the offline function", guarded(self.name, "the offline function", self.told.offline, **arguments), arguments)
         return Outcome(output=known, attempts=[dict(attempt) for attempt in error.attempts], offline=True)
 
     def _call(self, arguments: Mapping[str, Any]) -> Call:
@@ -149,10 +156,17 @@ class Task(Generic[P, R]):
             return self._plan(self, **arguments)
         known = guarded(self.name, "the function", self._function, **arguments)  # its body is the rule that comes before the model
         if known is not None:
-            return Ready(known)
+            return Ready(self._typed("the function", known, arguments))
         if self._withheld:
             return self._with_placeholders(arguments)
         return self.asked(prompting.prompt(self.instructions, self.shape, arguments), sources=prompting.sources(arguments.values()))
+
+    def _typed(self, what: str, known: Any, arguments: Mapping[str, Any]) -> Any:
+        """What code returned, as the type that was promised. Raises TaskFailed (500) where it is something else."""
+        try:
+            return self.shape.convert(plain(known), prompting.sources(arguments.values()))
+        except (Fault, TypeError, NotImplementedError):
+            raise wrong(self.name, what, "returned what is not of the task's type") from None
 
     def _with_placeholders(self, arguments: Mapping[str, Any]) -> Plan:
         values = {name: str(arguments[name]) for name in self._withheld}
@@ -228,6 +242,10 @@ def task(
     told = Told(model=model, checks=tuple(checks), escalate=tuple(escalate), private=private, offline=offline, body=body)
     names = sys._getframe(1).f_locals  # types that are defined beside the function
 
+    for code in (*checks, offline):
+        if inspect.iscoroutinefunction(code):
+            raise TypeError(f"{getattr(code, '__name__', 'it')} is an async function; checks and offline are plain ones (they run in a thread of their own)")
+
     def made(function: Callable[..., Any]) -> Task[Any, Any]:
         return Task(function, told, None, names)
 
@@ -254,6 +272,10 @@ def _arguments(name: str, signature: inspect.Signature, hints: Mapping[str, Any]
         else:
             fields.append((parameter.name, kind, msgspec.field(default_factory=functools.partial(_itself, parameter.default))))
     return msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
+
+
+def _nothing() -> None:
+    """The body of a task without a rule."""
 
 
 def _itself(value: Any) -> Any:

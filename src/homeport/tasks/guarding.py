@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from homeport.errors import TaskFailed
+from homeport.ports import Asker
 
-FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, OSError, RuntimeError, TypeError, ValueError)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def guarded(task: str, what: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    """What `function` returns. `what` says whose code it is, such as "the check grown_up". Raises TaskFailed (500) where it fails."""
+    """What `function` returns. `what` says whose code it is, such as "the check grown_up". Raises TaskFailed (500) where it fails, however it does."""
     try:
         return function(*args, **kwargs)
-    except FAILURES as error:
-        failure = TaskFailed(f"{what[:1].upper()}{what[1:]} of the task {task} failed: {type(error).__name__}.")
-        failure.status = 500
-        raise failure from error
+    except Exception as error:
+        raise wrong(task, what, f"failed: {type(error).__name__}") from None
+
+
+def wrong(task: str, what: str, how: str) -> TaskFailed:
+    """The error for an author's code that does not do what it is for."""
+    failure = TaskFailed(f"{what[:1].upper()}{what[1:]} of the task {task} {how}.")
+    failure.status = 500
+    return failure
+
+
+async def apart(asker: Asker, work: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """What `work` returns, from a thread of its own: an author's code may take its time, or ask this very gateway. At once where nothing else waits."""
+    if asker.blocking:
+        return work(*args, **kwargs)
+    return await asyncio.to_thread(work, *args, **kwargs)

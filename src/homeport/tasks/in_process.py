@@ -28,6 +28,8 @@ class InProcess:
     `heads`: the caller's own headers, of which its name and its trace go along.
     """
 
+    blocking = False
+
     def __init__(self, serve: Serve, after: After, places: Places, caller: Caller, heads: Mapping[bytes, bytes]) -> None:
         self._serve = serve
         self._after = after

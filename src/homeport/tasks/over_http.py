@@ -20,6 +20,8 @@ _STATUS: weakref.WeakKeyDictionary[object, tuple[float, Any]] = weakref.WeakKeyD
 class OverHttp:
     """By an AsyncClient."""
 
+    blocking = False
+
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
@@ -43,6 +45,8 @@ class OverHttp:
 
 class OverHttpNow:
     """By a Client: what is awaited here never waits for the loop, so `finished` can run it anywhere."""
+
+    blocking = True
 
     def __init__(self, client: Client) -> None:
         self._client = client

@@ -87,7 +87,10 @@ class Partial:
             ways.append(text[: self._name_at].rstrip().rstrip(","))
         for way in ways:
             try:
-                return json.loads(way + "".join(reversed(self._stack)), strict=False)
-            except ValueError:
+                value = json.loads(way + "".join(reversed(self._stack)), strict=False)
+                if "\\u" in way:  # half of a character cannot be shown
+                    json.dumps(value, ensure_ascii=False).encode()
+            except (ValueError, RecursionError):
                 continue
+            return value
         return None

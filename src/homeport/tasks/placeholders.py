@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ Placeholder = Annotated[str, Withheld()]
 """The type of an argument that the model writes as `{name}` and code puts in: `client: Placeholder`."""
 
 _MARK = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_EDGES = re.compile(r"^\W+|\W+$")
 _SHORTEST = 3  # letters and digits of a value that is looked for in the model's text; a shorter one stands there by chance
 
 
@@ -32,10 +34,32 @@ def checked(text: str, values: Mapping[str, str], *, needed: Iterable[str] = ())
         raise Fault("placeholder", "a placeholder that there is none of", f"there is no {', '.join(f'{{{name}}}' for name in sorted(invented))}")
     if missing := [name for name in needed if name not in found]:
         raise Fault("placeholder", f"the placeholder {{{missing[0]}}} is missing")
-    bare = _MARK.sub(" ", text).casefold()
+    bare = _MARK.sub(" ", text)
+    if "{" in bare or "}" in bare:
+        raise Fault("placeholder", "a brace that belongs to no placeholder", "braces stand around the names of placeholders only")
+    bare = _folded(bare)
     for name, value in values.items():
-        if _telling(value) and re.search(rf"(?<!\w){re.escape(value.strip().casefold())}(?!\w)", bare):
+        core = _EDGES.sub("", _folded(value))  # "1,250.00" of "$1,250.00" gives it away, too
+        if _telling(core) and re.search(rf"(?<!\w){re.escape(core)}(?!\w)", bare):
             raise Fault("placeholder", f"the value of {{{name}}} was written by the model")
+
+
+def _folded(text: str) -> str:
+    """Without difference of case and of blanks."""
+    return " ".join(text.split()).casefold()
+
+
+def hidden(hint: Any) -> bool:
+    """Whether a Placeholder stands somewhere inside of a type."""
+    if withheld(hint) or any(hidden(part) for part in typing.get_args(hint)):
+        return True
+    fields = getattr(hint, "__annotations__", None) if isinstance(hint, type) else None
+    if not fields:
+        return False
+    try:
+        return any(hidden(part) for part in typing.get_type_hints(hint, include_extras=True).values() if part is not hint)
+    except (NameError, TypeError, RecursionError):
+        return False
 
 
 def withheld(hint: Any) -> bool:

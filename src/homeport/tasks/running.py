@@ -13,12 +13,13 @@ from homeport.ports import Asker
 from homeport.rules import pricing
 from homeport.tasks import gbnf, reading, replies
 from homeport.tasks.fault import Fault
-from homeport.tasks.guarding import guarded
+from homeport.tasks.guarding import apart, guarded, wrong
 from homeport.tasks.partial import Growing, Partial
 from homeport.tasks.plan import CHAT, Outcome, Plan
 from homeport.vocabulary import Errand, Said
 
 GRAMMARS = {"llama.cpp", "vllm"}  # engines that take one
+ELSEWHERE = (404, 429)  # another model may be served, and another key's limit is not reached: the ladder goes on
 Shown = Callable[[Any], None]
 
 
@@ -42,7 +43,7 @@ async def run(plan: Plan, terms: Terms, asker: Asker, show: Shown | None = None)
             return outcome
         if isinstance(ladder.error, NotReplayed):  # a backend seems to have died of it: no other one is to
             break
-    raise failed(terms.name, ladder.attempts, ladder.error)
+    raise failed(terms.name, ladder.attempts, ladder.error) from ladder.error
 
 
 def failed(name: str, attempts: Sequence[dict[str, Any]], error: HomeportError | None) -> TaskFailed:
@@ -74,14 +75,14 @@ class _Ladder:
             said: Said | None = None
             try:
                 said = await self._ask(model, body, await self._places(model))
-                output, held = self._read(said)
+                output, held = await apart(self.asker, self._read, said) if self.plan.checks else self._read(said)
             except Fault as fault:
                 self._note(model, said, fault.check, fault.reason, began)
                 if turn == 2 or self.plan.path != CHAT or said is None:
                     return None
                 body = {**body, "messages": [*body["messages"], *_repair(said.text, fault)]}
             except HomeportError as error:
-                if isinstance(error, TaskFailed) or (isinstance(error, CallerError) and not isinstance(error, TooLong)):
+                if isinstance(error, TaskFailed) or (isinstance(error, CallerError) and not isinstance(error, TooLong) and error.status not in ELSEWHERE):
                     raise
                 self.error = error
                 self._note(model, said, "unanswered", str(error), began)
@@ -152,6 +153,8 @@ class _Ladder:
             verdict = guarded(self.terms.name, f"the check {name}", check, output)
             if verdict is False or isinstance(verdict, str):
                 raise Fault(name, "does not hold", verdict if isinstance(verdict, str) else "")
+            if verdict is not None and verdict is not True:
+                raise wrong(self.terms.name, f"the check {name}", f"returned a {type(verdict).__name__}, where True, False, None or a text is meant")
             held.append(name)
         return output, held
 

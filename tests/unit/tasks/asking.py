@@ -17,6 +17,8 @@ Saying = str | HomeportError | Mapping[str, Any]
 class Scripted:
     """Gives each of `says` in turn, the last one again and again: a text, an error, or the fields of a Said. Each model may have its own."""
 
+    blocking = True
+
     def __init__(
         self, *says: Saying, places: Sequence[tuple[str | None, str]] = ((None, "local"),), models: Mapping[str, Sequence[Saying]] | None = None
     ) -> None:

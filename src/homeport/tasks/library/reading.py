@@ -26,7 +26,8 @@ class Answer(Struct):
 
 
 def _plan_classify(task: Task[Any, Any], text: str, labels: Sequence[str]) -> Call:
-    return task.asked(prompts.classify(text, labels), shape=_labels(_names("labels", labels)))
+    names = _names("labels", labels)
+    return task.asked(prompts.classify(text, names), shape=_labels(names))
 
 
 def _plan_extract(task: Task[Any, Any], text: str, fields: Sequence[str]) -> Call:
@@ -61,6 +62,8 @@ def ask(question: str, context: str) -> Answer:
 
 
 def _names(what: str, given: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(given, str):
+        raise Malformed(f"`{what}` takes a list of texts, not one text.", param="input")
     if not 1 <= len(given) <= MOST or len(set(given)) != len(given) or not all(name.strip() for name in given):
         raise Malformed(f"`{what}` takes 1 to {MOST} different texts.", param="input")
     return tuple(given)
