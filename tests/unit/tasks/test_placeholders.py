@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from homeport.tasks import placeholders
 from homeport.tasks.fault import Fault
 from homeport.tasks.placeholders import checked, filled, texts
 
@@ -49,3 +50,21 @@ def test_a_value_of_two_signs_stands_there_by_chance() -> None:
 
 def test_texts_are_found_at_any_depth() -> None:
     assert texts({"a": ["x", {"b": "y"}], "c": 1, "d": "z"}) == ["x", "y", "z"]
+
+
+@pytest.mark.parametrize("text", ["Dear {client name}", "Dear {{client}}", "Dear {0}", "Dear {client-name}, {client}", "{client} {"])
+def test_braces_that_are_no_placeholders_are_a_fault(text: str) -> None:
+    with pytest.raises(Fault, match="brace|there is none of"):
+        placeholders.checked(text, {"client": "Nora Lind"})
+
+
+@pytest.mark.parametrize("text", ["Dear Nora\u00a0Lind", "Dear nora  lind", "the sum of 1,250.00"])
+def test_a_value_is_known_without_its_edges_and_blanks(text: str) -> None:
+    with pytest.raises(Fault, match="was written by the model"):
+        placeholders.checked(text, {"client": "Nora Lind", "amount": "$1,250.00"})
+
+
+def test_a_placeholder_inside_of_a_type_is_found() -> None:
+    assert placeholders.hidden(list[placeholders.Placeholder])
+    assert placeholders.hidden(placeholders.Placeholder | None)
+    assert not placeholders.hidden(list[str])

@@ -263,3 +263,68 @@ def test_its_own_work_is_far_less_than_what_a_task_may_cost_over_a_chat() -> Non
             call()
         best = min(best, (time.process_time() - began) / 100 * 1000)
     assert best < 0.3  # milliseconds
+
+
+def test_a_check_must_say_what_it_means() -> None:
+    def odd(value: Any) -> Any:
+        return 0
+
+    @task(checks=[odd])
+    def told(text: str) -> str:
+        """Tell it."""
+
+    with pytest.raises(TaskFailed, match="the check odd of the task told returned a int|The check odd") as caught:
+        ran(told, Scripted("x"))
+    assert caught.value.status == 500
+
+
+def test_async_checks_are_refused_at_once() -> None:
+    async def later(value: Any) -> bool:
+        return False
+
+    with pytest.raises(TypeError, match="later is an async function"):
+        task(checks=[later])
+
+
+class Strange(Exception):
+    """No error of Python's own."""
+
+
+def test_an_authors_failure_says_nothing_of_the_answer() -> None:
+    def odd(value: Any) -> bool:
+        raise Strange(f"the answer was {value}")
+
+    @task(checks=[odd])
+    def told(text: str) -> str:
+        """Tell it."""
+
+    with pytest.raises(TaskFailed) as caught:
+        ran(told, Scripted("SECRET"))
+    assert "SECRET" not in str(caught.value)
+    assert "Strange" in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_what_a_rule_and_offline_return_is_of_the_type() -> None:
+    @task
+    def kind(text: str) -> Literal["a", "b"]:
+        """Which?"""
+        return "purchase"  # type: ignore[return-value]
+
+    with pytest.raises(TaskFailed, match="not of the task's type"):
+        ran(kind, Scripted("x"))
+
+    @task(offline=lambda text: "purchase")
+    def other(text: str) -> Literal["a", "b"]:
+        """Which?"""
+
+    with pytest.raises(TaskFailed, match="not of the task's type"):
+        ran(other, Scripted(NoRouteLeft("nobody is there")))
+
+
+def test_a_model_that_is_not_served_is_no_end_where_there_is_another() -> None:
+    @task(model="none", escalate=["large"])
+    def told(text: str) -> str:
+        """Tell it."""
+
+    assert ran(told, Scripted("x", models={"none": [UnknownModel("no such model")], "large": ["fine"]})).output == "fine"
