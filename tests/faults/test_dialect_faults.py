@@ -93,7 +93,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             for name, second_dialect in ((f"{which}-{dialect}", NEXT[dialect]), (f"{which}-{dialect}-raw", RAW.get(dialect, "openai"))):
                 models[name] = {"routes": [{"backend": f"{which}-{dialect}", "model": "m"}, {"backend": f"second-{second_dialect}", "model": "m"}]}
             models[f"only-{which}-{dialect}"] = {"routes": [{"backend": f"{which}-{dialect}", "model": "m"}]}
-        with Running(config(tmp_path_factory.mktemp("house"), backends, models=models)) as gateway:
+        with Running(config(tmp_path_factory.mktemp("house"), backends, models=models), guarded=False) as gateway:
             yield House(gateway, first, second)
 
 

@@ -41,7 +41,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with ScriptedBackend(style="vllm") as first, ScriptedBackend(style="llama.cpp") as second, ScriptedBackend(style="ollama") as third:
         backends = dict(zip(NAMES, (first, second, third), strict=True))
         tables = {name: {"url": backend.url, "max_in_flight": 2, "first_token_timeout_s": 0.2, "idle_timeout_s": 0.2} for name, backend in backends.items()}
-        with Running(config(folder, tables)) as gateway:
+        with Running(config(folder, tables), guarded=False) as gateway:
             world = World(gateway, backends, {})
             for name, backend in backends.items():
                 backend.default = lambda seen, name=name: plan_of(world, name, seen)  # type: ignore[misc]

@@ -206,6 +206,8 @@ class HttpBackend:
         stream = ask.stream or (self.settings.assemble and bridge.streamable(ask))
         path, body = bridge.request(ask, route, stream=stream)
         more = b"traceparent: " + ask.trace + b"\r\n" if ask.trace else b""
+        if ask.errand is not None and ask.errand.private:  # another Homeport behind this one keeps to it
+            more += b"homeport-private: true\r\n"
         if self._versioned:
             more += ask.versions if b"anthropic-version" in ask.versions else ask.versions + ANTHROPIC_VERSION
         answer = self._line.send(path, more, body, self._stream_clocks if stream else self._whole_clocks)
@@ -268,7 +270,7 @@ class HttpBackend:
     def close(self) -> None:
         """Close every connection; what is taken stays taken until it is given back."""
         self.probing.close()
-        self._line.close()
+        self._line.close(for_good=True)
         self._leases.close()
 
     @property

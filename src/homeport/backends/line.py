@@ -63,10 +63,10 @@ class Line:
         if self._pool is not None:
             self._pool.rest()
 
-    def close(self) -> None:
-        """Close every connection."""
+    def close(self, *, for_good: bool = False) -> None:
+        """Close every connection; unless it is `for_good`, whoever asks next has new ones."""
         if self._pool is not None:
-            self._pool.close()
+            self._pool.close(for_good=for_good)
 
     @property
     def quiet_s(self) -> float:

@@ -73,6 +73,7 @@ class Pool:
         self._connect_timeout_s = connect_timeout_s
         self._ready_timeout_s = ready_timeout_s
         self._idle: list[Connection] = []
+        self._closed = False
         self._ssl: ssl.SSLContext | None = None
         self._aim()
 
@@ -104,6 +105,9 @@ class Pool:
 
     def keep(self, connection: Connection) -> None:
         """Take back a connection that is good for another answer."""
+        if self._closed:
+            connection.abort()
+            return
         connection.idle_since = self._deadlines.now
         self._idle.append(connection)
 
@@ -123,6 +127,8 @@ class Pool:
             async with asyncio.timeout(self._connect_timeout_s):
                 await loop.create_connection(lambda: connection, self.host, self.port, ssl=self._ssl, server_hostname=self.host if self._ssl else None)
             self.open.add(connection)
+            if self._closed:
+                connection.abort()
         except TimeoutError:
             raise Unreachable(f"no connection within {self._connect_timeout_s:g} s") from None
         except ConnectionRefusedError:
@@ -147,7 +153,8 @@ class Pool:
         for connection in idle:
             connection.abort()
 
-    def close(self) -> None:
-        """Close every connection, idle or not."""
+    def close(self, *, for_good: bool = False) -> None:
+        """Close every connection, idle or not; `for_good`: and those that are still being made, as soon as they are."""
+        self._closed = for_good
         for connection in list(self.open):
             connection.abort()

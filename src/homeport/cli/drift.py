@@ -78,13 +78,20 @@ def case(client: Client, name: str, text: str) -> Case:
     if name not in known:
         raise Failed(f'there is no task "{screen.clean(name)}"; there are {", ".join(sorted(known))}')
     arguments = given(text, known[name])
-    return Case(name, arguments, ask(client, name, arguments)["output"], time.time())
+    return Case(name, arguments, by_a_model(name, ask(client, name, arguments)), time.time())
+
+
+def by_a_model(name: str, answer: dict[str, Any]) -> Any:
+    """The output, which a model gave. Raises Failed where it is that of the task's offline function: it says nothing of any model."""
+    if answer["homeport"]["offline"]:
+        raise Failed(f"no answer of a model held for {name}: its offline function answered; `homeport status` shows how the backends are")
+    return answer["output"]
 
 
 def answered(client: Client, one: Case) -> Any:
     """What the task gives now; NOTHING where no answer holds any more. Raises Failed where none can be had."""
     try:
-        return client.post(f"/tasks/{one.task}", {"input": one.input})["output"]
+        return by_a_model(one.task, client.post(f"/tasks/{one.task}", {"input": one.input}))
     except TaskFailed as error:
         if error.status == 502:
             return NOTHING

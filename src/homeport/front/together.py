@@ -13,7 +13,7 @@ from homeport.front.pages import Days, Name
 from homeport.vocabulary import STATES, Incident, Standing
 
 TOPIC = "overview"
-FRESH_S = 0.5  # how old what is known of siblings may be
+FRESH_S = 0.1  # how old what is known of siblings may be
 
 
 class Seen(Struct, frozen=True):

@@ -46,7 +46,7 @@ class Reception:
             headers.get(b"traceparent"),
             _app(headers.get(b"user-agent")),
             _versions(headers) if dialect == "anthropic" else b"",
-            _errand(headers) if b"homeport-task" in headers else None,
+            _errand(headers) if b"homeport-task" in headers or b"homeport-private" in headers else None,
         )
 
     def __enter__(self) -> Reception:
@@ -100,7 +100,7 @@ def _versions(headers: dict[bytes, bytes]) -> bytes:
 def _errand(headers: dict[bytes, bytes]) -> Errand:
     """What a task says of its request; names only, so that no text of an answer comes into a receipt."""
     checks = [_name(check) for check in headers.get(b"homeport-checks", b"").split(b",")]
-    return Errand(_name(headers[b"homeport-task"]), tuple(check for check in checks if check)[:16], headers.get(b"homeport-private") == b"true")
+    return Errand(_name(headers.get(b"homeport-task", b"")), tuple(check for check in checks if check)[:16], headers.get(b"homeport-private") == b"true")
 
 
 def _name(given: bytes) -> str:

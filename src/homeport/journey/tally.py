@@ -172,7 +172,7 @@ class Account:
                 self.ts,
                 self.caller.key,
                 ask.app,
-                errand.task if errand is not None else None,
+                (errand.task or None) if errand is not None else None,
                 ask.dialect,
                 ask.model,
                 route.model if route is not None else None,

@@ -73,6 +73,10 @@ class Task(Generic[P, R]):
             if name not in self._withheld and placeholders.hidden(hints.get(name)):
                 raise TypeError(f"the task {self.name} has a Placeholder inside of the type of {name}; make it an argument of its own")
         self._arguments = _arguments(self.name, self._signature, hints)
+        try:
+            self.input  # noqa: B018 - a type that JSON cannot hold is found out here, and not by whoever lists the tasks
+        except TypeError as error:
+            raise TypeError(f"the task {self.name} takes an argument whose type JSON cannot hold: {error}") from None
         self._rules = plan is None and len(function.__code__.co_code) > len(_nothing.__code__.co_code)  # its body does something
 
     def __repr__(self) -> str:

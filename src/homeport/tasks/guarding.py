@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, ParamSpec, TypeVar
 
 from homeport.errors import TaskFailed
 from homeport.ports import Asker
 
+MOST = 64  # calls at once whose author's code runs in a thread
+ROOM = threading.BoundedSemaphore(MOST)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -32,4 +36,20 @@ async def apart(asker: Asker, work: Callable[P, R], /, *args: P.args, **kwargs: 
     """What `work` returns, from a thread of its own: an author's code may take its time, or ask this very gateway. At once where nothing else waits."""
     if asker.blocking:
         return work(*args, **kwargs)
-    return await asyncio.to_thread(work, *args, **kwargs)
+    if not ROOM.acquire(blocking=False):
+        failure = TaskFailed(f"{MOST} calls of tasks are under way with code of their authors. Ask again in a moment.")
+        failure.status, failure.retry_after_s = 503, 1
+        raise failure
+    result: Future[R] = Future()
+    result.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            result.set_result(work(*args, **kwargs))
+        except Exception as error:
+            result.set_exception(error)
+        finally:
+            ROOM.release()
+
+    threading.Thread(target=run, name="task", daemon=True).start()  # one of its own: what it waits for may be another call like it
+    return await asyncio.wrap_future(result)

@@ -18,7 +18,7 @@ MOST_LONE = 5  # brackets in prose that are never closed
 _BRACKET = re.compile(r"[\[{]")
 _ANY_BRACKET = re.compile(r"[\[{}\]]")
 _TURNING = re.compile(r"\\.|[\"\[{}\]]", re.DOTALL)
-_LIST = re.compile(r"\[\s*[\[{\"\d]")
+_LIST = re.compile(r"\[\s*(?:[\[{\"'“\d-]|(?:true|false|null|none)\b)", re.IGNORECASE)
 _FENCE = re.compile(r"^[ \t]*(?P<mark>```+|~~~+)[^\n`]*\n(?P<body>.*?)(?:\n[ \t]*(?P=mark)[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 
 

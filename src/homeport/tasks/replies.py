@@ -43,11 +43,16 @@ class Gathered:
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Note one event."""
-        self._figures = event.get("homeport") or self._figures
+        figures = event.get("homeport")
+        self._figures = figures if isinstance(figures, Mapping) else self._figures
         self._usage = event.get("usage") or self._usage
-        for choice in event.get("choices") or ():
+        choices = event.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if not isinstance(choice, Mapping):  # of no shape that is known: what it says counts as nothing
+                continue
             self._finish = choice.get("finish_reason") or self._finish
-            piece = (choice.get("delta") or choice.get("message") or choice).get("content") or choice.get("text")
+            inner = choice.get("delta") or choice.get("message")
+            piece = (inner.get("content") if isinstance(inner, Mapping) else choice.get("content")) or choice.get("text")
             if isinstance(piece, str) and piece:
                 self._text.append(piece)
                 self._hear(piece)

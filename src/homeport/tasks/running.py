@@ -98,7 +98,7 @@ class _Ladder:
         if not (quotes or self.terms.private):
             return ()
         places = await self.asker.places(model, fresh=self.terms.private)
-        if self.terms.private and places and not any(location == "local" for _, location in places):
+        if self.terms.private and not any(location == "local" for _, location in places):
             error = NoRouteLeft(f'The task {self.terms.name} is private, and no local backend serves `{model}`. Give one with location = "local" a route.')
             error.should_retry = False
             raise error
@@ -118,7 +118,7 @@ class _Ladder:
             try:
                 return await self.asker.ask(self.plan.path, {"model": model, **body, **form}, errand, hear if self.show is not None else None)
             except CallerError as error:
-                if error.status != 400 or isinstance(error, TooLong) or error.code == TooLong.code:
+                if error.status not in (400, 422) or isinstance(error, TooLong) or error.code == TooLong.code:
                     raise
         return await self.asker.ask(self.plan.path, {"model": model, **body}, errand, hear if self.show is not None else None)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args
 
 import msgspec
+from msgspec import inspect
 
 from homeport.tasks import quote
 from homeport.tasks.fault import Fault
@@ -19,13 +20,15 @@ class Shape:
     """A type that a model's answer must have: str, int, float, bool, Literal, Enum, dataclass, Struct, pydantic model, lists and Optionals of these.
 
     `schema` is strict: every field is required, also one with a default, and no other is allowed, so that a field that is missing
-    was lost and never meant. Raises TypeError for a type that JSON cannot hold.
+    was lost and never meant. Raises TypeError for a type that JSON cannot hold, and for one that cannot be held to that: it would take
+    an answer with less or more in it than there are fields.
     """
 
     def __init__(self, kind: Any) -> None:
         self.type = kind
         try:
             self.schema = strict(msgspec.json.schema(kind, schema_hook=_schema))
+            _held(inspect.type_info(kind), {})
         except (TypeError, NotImplementedError) as error:
             raise TypeError(f"{named(kind)} cannot be the type of a task: {error}") from None
         self.text = self.schema == {"type": "string"}  # plain text: the answer as it is, no JSON
@@ -53,7 +56,10 @@ class Shape:
             if isinstance(error.__cause__, quote.Unanchored):
                 raise Fault("quote", str(error)) from None
             raise Fault("schema", _without_content(error), str(error)) from None
-        _nothing_lost(made, value, "$")
+        try:
+            _nothing_lost(made, value, "$")
+        except RecursionError:
+            raise Fault("schema", "is nested too deeply") from None
         return made
 
 
@@ -131,6 +137,70 @@ def _schema(kind: Any) -> dict[str, Any]:
     raise NotImplementedError("a class that is neither a dataclass, a msgspec Struct nor a pydantic model")
 
 
+def _held(info: inspect.Type, seen: dict[Any, inspect.Type]) -> None:
+    """Raises TypeError where a type, or one inside of it, takes answers with something lost or left out, or can take none."""
+    cls = getattr(info, "cls", None)
+    key = cls if isinstance(info, inspect.CustomType) else id(info)  # a type that holds itself does so as the same object
+    if key in seen:
+        return
+    seen[key] = info
+    why = _against(info)
+    if why is not None:
+        raise TypeError(why if cls is None else f"{named(cls)} is {why}")
+    for inner in _within(info):
+        _held(inner, seen)
+
+
+def _against(info: inspect.Type) -> str | None:
+    """What a type has against it, without what is inside of it; None for a good one."""
+    if isinstance(info, inspect.StructType) and info.array_like:
+        return "written as an array, where fields have no names and what is missing or too much does not show: leave array_like out"
+    if isinstance(info, inspect.NamedTupleType) and not all(field.required for field in info.fields):
+        return "a NamedTuple with defaults, and a field that is missing would be made up: leave the defaults out"
+    if isinstance(info, inspect.TypedDictType) and not all(field.required for field in info.fields):
+        return "a TypedDict with fields that may be missing, where each must be there: write `| None` in place of total=False and NotRequired"
+    if isinstance(info, inspect.DataclassType) and not dataclasses.is_dataclass(info.cls):
+        return "an attrs class: take a dataclass"
+    if isinstance(info, inspect.SetType | inspect.FrozenSetType):
+        return "a set drops what comes twice: take a list"
+    if isinstance(info, inspect.DictType) and not _names(info.key_type):
+        return "the keys of a dict must be str, a Literal of texts or a StrEnum: a Quote would not be checked there, and JSON has no others"
+    return None
+
+
+def _names(info: inspect.Type) -> bool:
+    """Whether a type of keys is one of texts that are the same in JSON and in Python."""
+    if isinstance(info, inspect.Metadata):
+        return _names(info.type)
+    if isinstance(info, inspect.EnumType):
+        return issubclass(info.cls, str)
+    if isinstance(info, inspect.LiteralType):
+        return all(isinstance(value, str) for value in info.values)
+    return isinstance(info, inspect.StrType | inspect.AnyType)
+
+
+def _within(info: inspect.Type) -> Iterator[inspect.Type]:
+    """The types that one holds."""
+    if isinstance(info, inspect.CustomType) and _is_model(info.cls):
+        for field in info.cls.model_fields.values():  # type: ignore[attr-defined]
+            yield from _parts(field.annotation)
+    for field in getattr(info, "fields", ()):
+        yield field.type
+    yield from (*getattr(info, "types", ()), *getattr(info, "item_types", ()))
+    for name in ("type", "item_type", "value_type"):
+        if isinstance(inner := getattr(info, name, None), inspect.Type):
+            yield inner
+
+
+def _parts(hint: Any) -> Iterator[inspect.Type]:
+    """A type in a pydantic model; what it is made of where only pydantic knows the whole."""
+    try:
+        yield inspect.type_info(hint)
+    except TypeError:
+        for inner in get_args(hint):
+            yield from _parts(inner)
+
+
 def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and hasattr(kind, "model_validate_json") and hasattr(kind, "model_json_schema")
 
@@ -162,14 +232,24 @@ def _mentions(schema: Any, reference: str) -> bool:
 
 def _without_content(error: msgspec.ValidationError) -> str:
     """The message without what the model wrote, which msgspec quotes for a value that is none of an enum's, and a class's own check may."""
+    said = str(error)
     if error.__cause__ is not None:
-        return "is not what its class takes" + "".join(re.findall(r" - at `\$[\w.\[\]-]*`$", str(error)))
-    return re.sub(r"^Invalid (enum )?value .*?(?= - at `\$|$)", "is none of the values allowed", str(error), flags=re.DOTALL)
+        return "is not what its class takes" + "".join(re.findall(r" - at `\$[\w.\[\]-]*`$", said))
+    if said.startswith("Object contains unknown field"):  # its name is the model's, and may look like a place
+        return "an unknown field"
+    if said.startswith(("Invalid value", "Invalid enum value")):
+        return "is none of the values allowed" + "".join(re.findall(r" - at (?:`key` in )?`\$[^`]*`\Z", said))
+    return said
 
 
 def _nothing_lost(made: Any, value: Any, path: str) -> None:
-    """Raises Fault where a field of the answer is not in what was made of it, or a field of the type was not in the answer."""
+    """Raises Fault where a field of the answer is not in what was made of it, or a field of the type was not in the answer.
+
+    `path` has names of the type's own only: keys of a dict are the answer's.
+    """
     if isinstance(value, list) and isinstance(made, list | tuple):
+        if len(made) != len(value):
+            raise Fault("schema", f"{len(value)} items in place of {len(made)} at `{path}`")
         for index, (one, other) in enumerate(zip(made, value, strict=True)):
             _nothing_lost(one, other, f"{path}[{index}]")
         return
@@ -179,10 +259,11 @@ def _nothing_lost(made: Any, value: Any, path: str) -> None:
     if lost := [name for name in value if name not in fields]:
         names = ", ".join(map(str, lost))
         raise Fault("schema", f"{len(lost)} unknown field{'s' if len(lost) > 1 else ''} at `{path}`", f"unknown: {names}, at `{path}`")
+    own = not isinstance(made, dict)
     if missing := [name for name in fields if name not in value]:
-        raise Fault("schema", f"Object missing required field `{missing[0]}` - at `{path}`")
+        raise Fault("schema", f"Object missing required field `{missing[0] if own else '...'}` - at `{path}`")
     for name, inner in fields.items():
-        _nothing_lost(inner, value[name], f"{path}.{name}")
+        _nothing_lost(inner, value[name], f"{path}.{name}" if own else f"{path}[...]")
 
 
 def _fields(made: Any) -> dict[str, Any]:

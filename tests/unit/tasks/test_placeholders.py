@@ -54,7 +54,7 @@ def test_texts_are_found_at_any_depth() -> None:
 
 @pytest.mark.parametrize("text", ["Dear {client name}", "Dear {{client}}", "Dear {0}", "Dear {client-name}, {client}", "{client} {"])
 def test_braces_that_are_no_placeholders_are_a_fault(text: str) -> None:
-    with pytest.raises(Fault, match="brace|there is none of"):
+    with pytest.raises(Fault, match=r"brace|there is none of"):
         placeholders.checked(text, {"client": "Nora Lind"})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from typing import Any, Literal
 
@@ -102,6 +103,28 @@ def test_an_answer_that_was_tampered_with_never_loses_a_field(value: dict[str, A
     except Fault:
         return
     assert found.keys() == {"a", "b", "c"} <= value.keys()
+
+
+@given(st.lists(st.text("ab's\" ", max_size=5), min_size=1, max_size=4))
+def test_a_list_in_apostrophes_is_what_it_says_or_a_fault(texts: list[str]) -> None:
+    try:
+        found = read("['" + "', '".join(texts) + "']", Shape(list[str]))
+    except Fault:
+        return
+    assert found == texts
+
+
+@given(st.lists(st.text("ab' ", max_size=5), max_size=4))
+def test_a_list_as_python_writes_it_is_read(texts: list[str]) -> None:
+    assert read(repr(texts), Shape(list[str])) == texts
+
+
+def test_what_is_mended_takes_time_by_its_length_only() -> None:
+    begun = time.process_time()
+    for text in ("[" + "1,1" * 10_000 + "]", "['" + "it's " * 6_000 + "']", "['" + "\\\\" * 15_000 + "]", "[" + '"' * 30_001 + "]"):
+        with pytest.raises(Fault):
+            read(text, Shape(list[str]))
+    assert time.process_time() - begun < 2
 
 
 def test_a_fault_tells_nothing_of_the_answer() -> None:

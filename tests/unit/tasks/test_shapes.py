@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import Any, Literal
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, TypedDict, TypeVar
 
 import msgspec
 import pytest
@@ -50,6 +50,58 @@ class Colour(enum.Enum):
     BLUE = "blue"
 
 
+class Word(enum.StrEnum):
+    YES = "yes"
+    NO = "no"
+
+
+class Row(Struct, array_like=True):
+    a: str
+    b: str = "made up"
+
+
+class Couple(NamedTuple):
+    a: str
+    b: str
+
+
+class Defaulted(NamedTuple):
+    a: str
+    b: str = "made up"
+
+
+class Loose(TypedDict, total=False):
+    a: str
+
+
+class Looser(TypedDict):
+    a: str
+    b: NotRequired[str]
+
+
+class Full(TypedDict):
+    a: str
+    b: str
+
+
+T = TypeVar("T")
+
+
+class Box(Struct, Generic[T]):
+    held: T
+
+
+class Boxes(Struct):
+    one: Box[int]
+    two: Box[dict[int, str]]
+
+
+class Strict(Struct, forbid_unknown_fields=True):
+    a: str
+    inner: Strict | None = None
+
+
+SECRET = "Nora Lind owes 5000"
 GOOD: list[tuple[Any, Any]] = [
     (str, "x"),
     (int, 4),
@@ -69,6 +121,32 @@ GOOD: list[tuple[Any, Any]] = [
     (Quote | None, None),
     (dict[str, int], {"a": 1}),
     (dict[str, Data], {"k": {"a": 1, "b": "y"}}),
+    (dict[Word, int], {"yes": 1}),
+    (dict[Literal["a", "b"], int], {"a": 1}),
+    (dict[Annotated[str, msgspec.Meta(min_length=1)], int], {"a": 1}),
+    (dict[str, Any], {"a": {"b": [1, {"c": None}]}}),
+    (Couple, ("x", "y")),
+    (tuple[str, int], ("x", 1)),
+    (Full, {"a": "x", "b": "y"}),
+    (list[Box[dict[str, int]]], [{"held": {"a": 1}}]),
+]
+REFUSED: list[tuple[Any, str]] = [
+    (Row, "Row is written as an array"),
+    (list[Row], "Row is written as an array"),
+    (dict[str, Row | None], "Row is written as an array"),
+    (Defaulted, "Defaulted is a NamedTuple with defaults"),
+    (tuple[int, Defaulted], "Defaulted is a NamedTuple with defaults"),
+    (Loose, "Loose is a TypedDict with fields that may be missing"),
+    (Looser, "Looser is a TypedDict with fields that may be missing"),
+    (dict[int, str], "keys of a dict"),
+    (dict[Colour, int], "keys of a dict"),
+    (dict[Literal[1, 2], int], "keys of a dict"),
+    (dict[Quote, str], "keys of a dict .* a Quote would not be checked"),
+    (list[dict[Quote | None, str]], "keys of a dict"),
+    (Annotated[dict[int, str], msgspec.Meta(min_length=1)], "keys of a dict"),
+    (Boxes, "keys of a dict"),
+    (set[str], "a set drops what comes twice"),
+    (list[frozenset[str]], "a set drops what comes twice"),
 ]
 BAD: list[tuple[Any, Any, str]] = [
     (int, True, "schema"),
@@ -92,6 +170,12 @@ BAD: list[tuple[Any, Any, str]] = [
     (Tree, {"value": 1, "children": [{"value": 2, "children": [], "x": 1}]}, "schema"),
     (list[Quote], ["hello", "goodbye"], "quote"),
     (dict[str, Data], {"k": {"a": 1, "b": "y", "c": 2}}, "schema"),
+    (dict[Word, int], {"perhaps": 1}, "schema"),
+    (Couple, ["x"], "schema"),
+    (Couple, ["x", "y", "lost"], "schema"),
+    (tuple[str, int], ["x", 1, 2], "schema"),
+    (Full, {"a": "x"}, "schema"),
+    (Full, {"a": "x", "b": "y", "c": "z"}, "schema"),
 ]
 
 
@@ -106,6 +190,41 @@ def test_what_is_not_the_type_is_a_fault(kind: Any, value: Any, check: str) -> N
         Shape(kind).convert(value, [TEXT])
     assert caught.value.check == check
     assert "goodbye" not in caught.value.reason
+
+
+@pytest.mark.parametrize(("kind", "why"), REFUSED, ids=str)
+def test_a_type_that_would_lose_or_make_up_something_is_refused_where_it_is_declared(kind: Any, why: str) -> None:
+    with pytest.raises(TypeError, match=rf"cannot be the type of a task: .*{why}"):
+        Shape(kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "reason"),
+    [
+        (Strict, {"a": "x", "inner": None, SECRET: 1}, "an unknown field"),
+        (Strict, {"a": "x", "inner": None, f"x` - at `$.{SECRET}": 1}, "an unknown field"),
+        (Strict, {"a": "x", "inner": {"a": "x", "inner": None, SECRET: 1}}, "an unknown field"),
+        (dict[str, Data], {SECRET: {"a": 1, "b": "y", "c": 2}}, "1 unknown field at `$[...]`"),
+        (dict[str, Data], {SECRET: {"a": 1}}, "Object missing required field `b` - at `$[...]`"),
+        (dict[str, list[Data]], {SECRET: [{"a": 1}]}, "Object missing required field `b` - at `$[...][0]`"),
+        (Literal["a"], f"x - at `$ {SECRET}", "is none of the values allowed"),
+        (list[Cat | Dog], [{"type": f"x - at `$ {SECRET}"}], "is none of the values allowed - at `$[0].type`"),
+        (dict[Literal["a"], int], {SECRET: 1}, "is none of the values allowed - at `key` in `$`"),
+    ],
+    ids=str,
+)
+def test_a_reason_has_the_place_in_the_type_and_no_word_of_the_answer(kind: Any, value: Any, reason: str) -> None:
+    with pytest.raises(Fault) as caught:
+        Shape(kind).convert(value)
+    assert caught.value.reason == reason
+
+
+def test_an_answer_that_is_nested_too_deeply_is_a_fault() -> None:
+    value: Any = None
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(Fault, match="nested too deeply"):
+        Shape(list[Any]).convert(value)
 
 
 def test_every_field_is_required_and_no_other_allowed() -> None:
@@ -170,3 +289,12 @@ def test_pydantic_models_where_pydantic_is() -> None:
         with pytest.raises(Fault) as caught:
             shape.convert([bad], [TEXT])
         assert "goodbye" not in caught.value.reason
+
+
+def test_what_is_refused_is_refused_inside_of_a_pydantic_model_too() -> None:
+    pydantic = pytest.importorskip("pydantic")
+    one, two = pydantic.create_model("One", a=(int, ...)), pydantic.create_model("Two", b=(int, ...))
+    assert plain(Shape(pydantic.create_model("Either", e=(list[one | two], ...))).convert({"e": [{"b": 1}]})) == {"e": [{"b": 1}]}
+    for inner in (dict[int, str], list[Defaulted], one | dict[Quote, str], list[one | two | set[str]]):
+        with pytest.raises(TypeError, match="Holder cannot be the type of a task"):
+            Shape(pydantic.create_model("Holder", inner=(inner, ...)))
