@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 
 import homeport
 from homeport.tasks import gbnf
-from homeport.tasks.library import classify as classify_task
-from homeport.tasks.library.prompts import classify
-from homeport.tasks.library.reading import Answer
 from homeport.tasks.shapes import Shape
+from homeport.tasks.shipped import classify as classify_task
+from homeport.tasks.shipped.prompts import classify
+from homeport.tasks.shipped.reading import Answer
 from homeport.testing.process import BackendProcess, Setup
 from homeport.testing.script import Answer as Scripted
 

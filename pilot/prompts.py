@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
-_spec = spec_from_file_location("library_prompts", Path(__file__).resolve().parents[1] / "src" / "homeport" / "tasks" / "library" / "prompts.py")
+_spec = spec_from_file_location("shipped_prompts", Path(__file__).resolve().parents[1] / "src" / "homeport" / "tasks" / "shipped" / "prompts.py")
 assert _spec is not None and _spec.loader is not None
 _found = module_from_spec(_spec)
 _spec.loader.exec_module(_found)

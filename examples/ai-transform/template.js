@@ -1,4 +1,4 @@
-// The transform without a model, word by word as the gateway's template makes it (homeport.tasks.library.scattering), and what can be counted of the bands.
+// The transform without a model, word by word as the gateway's template makes it (homeport.tasks.shipped.scattering), and what can be counted of the bands.
 
 export const BANDS = ['PERSONA', 'CONTEXT', 'DATA', 'CONSTRAINTS', 'FORMAT', 'TASK'];
 const FORMULA = 'x(t) = Sigma x(nT) * sinc((t - nT) / T)';

@@ -13,7 +13,7 @@ import httpx2
 import homeport
 from homeport import Quote, task
 from homeport.errors import HomeportError
-from homeport.tasks.library import extract
+from homeport.tasks.shipped import extract
 
 MAIL = "Hello, this is Nora Lind. Invoice INV-2044 over $1,250.00 was due on 2 May 2026. Please write to nora@lind.example."
 NOTES = [

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from homeport.tasks.library import sinc
-from homeport.tasks.library.scattering import template
+from homeport.tasks.shipped import sinc
+from homeport.tasks.shipped.scattering import template
 from homeport.testing.backend import ScriptedBackend
 from homeport.testing.process import BackendProcess, Setup
 from homeport.testing.script import Answer, Fault, Point

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from homeport.tasks import Task, task
-from homeport.tasks.library import TASKS
+from homeport.tasks.shipped import TASKS
 from tests.docs.pages import Page, rows
 
 PAGE = Page("docs/tasks.md")

@@ -12,7 +12,7 @@ import pytest
 
 import homeport
 from homeport.errors import TaskFailed
-from homeport.tasks.library import extract
+from homeport.tasks.shipped import extract
 from homeport.testing.backend import ScriptedBackend
 from homeport.testing.script import Answer
 from homeport.testing.shapes import STYLES

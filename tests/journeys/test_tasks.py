@@ -13,7 +13,7 @@ import pytest
 import homeport
 from homeport.errors import BadSettings, TaskFailed
 from homeport.settings import load
-from homeport.tasks.library import classify, extract
+from homeport.tasks.shipped import classify, extract
 from homeport.testing.backend import ScriptedBackend
 from homeport.testing.script import Answer, Fault, Point, Refuse
 from tests.caller import Caller, Heard, asked, chat, request_bytes

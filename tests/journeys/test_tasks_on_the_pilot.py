@@ -12,7 +12,7 @@ import pytest
 import homeport
 from homeport.errors import TaskFailed
 from homeport.tasks import Quote
-from homeport.tasks.library import TASKS, sinc
+from homeport.tasks.shipped import TASKS, sinc
 from tests.figures import THOROUGH
 from tests.gateway import soon
 

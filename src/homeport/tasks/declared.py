@@ -8,7 +8,7 @@ import inspect
 import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 import msgspec
 
@@ -48,17 +48,21 @@ class Task(Generic[P, R]):
     the gateway says of the request itself (`homeport.errors`).
     """
 
-    def __init__(self, function: Callable[P, R], told: Told, plan: Callable[..., Call] | None = None, names: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, function: Callable[..., Any], told: Told, *, result: Any = None, names: Mapping[str, Any] | None = None) -> None:
+        """With a `result`, its type, the function plans the call: it is given the task before the arguments (see `planned`)."""
         self.name = function.__name__
         self.told = told
         self.instructions = inspect.cleandoc(function.__doc__ or "")
         self.description = self.instructions.partition("\n")[0]
         self._function = function
-        self._plan = plan
+        self._plans = result is not None
         self._client: Client | AsyncClient | None = None
         self.__doc__, self.__name__, self.__module__, self.__wrapped__ = function.__doc__, function.__name__, function.__module__, function
-        self._signature = inspect.signature(function)
+        self._signature = self.__signature__ = inspect.signature(function)
         hints = typing.get_type_hints(function, localns=dict(names or {}), include_extras=True)
+        if self._plans:
+            hints["return"] = result
+            self._signature = self.__signature__ = self._signature.replace(parameters=list(self._signature.parameters.values())[1:])
         if inspect.iscoroutinefunction(function):
             raise TypeError(f"the task {self.name} is an async function; write a plain one, and await its .aio()")
         if not self.instructions:
@@ -77,7 +81,7 @@ class Task(Generic[P, R]):
             self.input  # noqa: B018 - a type that JSON cannot hold is found out here, and not by whoever lists the tasks
         except TypeError as error:
             raise TypeError(f"the task {self.name} takes an argument whose type JSON cannot hold: {error}") from None
-        self._rules = plan is None and len(function.__code__.co_code) > len(_nothing.__code__.co_code)  # its body does something
+        self._rules = not self._plans and len(function.__code__.co_code) > len(_nothing.__code__.co_code)  # its body does something
 
     def __repr__(self) -> str:
         return f"<task {self.name}>"
@@ -156,8 +160,8 @@ class Task(Generic[P, R]):
         return Outcome(output=known, attempts=[dict(attempt) for attempt in error.attempts], offline=True)
 
     def _call(self, arguments: Mapping[str, Any]) -> Call:
-        if self._plan is not None:
-            return self._plan(self, **arguments)
+        if self._plans:
+            return cast(Call, self._function(self, **arguments))
         known = guarded(self.name, "the function", self._function, **arguments)  # its body is the rule that comes before the model
         if known is not None:
             return Ready(self._typed("the function", known, arguments))
@@ -251,15 +255,18 @@ def task(
             raise TypeError(f"{getattr(code, '__name__', 'it')} is an async function; checks and offline are plain ones (they run in a thread of their own)")
 
     def made(function: Callable[..., Any]) -> Task[Any, Any]:
-        return Task(function, told, None, names)
+        return Task(function, told, names=names)
 
     return made if function is None else made(function)
 
 
-def planned(plan: Callable[..., Call], function: Callable[P, R], *, temperature: float | None = None, offline: Callable[..., Any] | None = None) -> Task[P, R]:
-    """A task whose calls are planned in code: `plan(task, **arguments)`."""
-    body = {} if temperature is None else {"temperature": temperature}
-    return Task(function, Told(offline=offline, body=body), plan)
+def planned(result: type[R], *, offline: Callable[..., Any] | None = None) -> Callable[[Callable[Concatenate[Task[Any, Any], P], Call]], Task[P, R]]:
+    """A task whose calls are planned in code: the function takes the task and the arguments, and gives the Call; `result` is the type it comes to."""
+
+    def made(function: Callable[Concatenate[Task[Any, Any], P], Call]) -> Task[P, R]:
+        return Task(function, Told(offline=offline), result=result)
+
+    return made
 
 
 def _arguments(name: str, signature: inspect.Signature, hints: Mapping[str, Any]) -> type[msgspec.Struct]:

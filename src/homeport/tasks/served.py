@@ -29,7 +29,7 @@ class Served:
 
     def all(self) -> Mapping[str, Task[Any, Any]]:
         """All of them; one of the settings' goes before one that ships."""
-        from homeport.tasks.library import TASKS
+        from homeport.tasks.shipped import TASKS
 
         return {**TASKS, **{name: task for name, (task, _) in self._told.items()}}
 

@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from homeport.errors import Malformed, NoRouteLeft, NotReplayed, TaskFailed, TooLong, UnknownModel
 from homeport.tasks import Quote, Task, task
-from homeport.tasks.library import classify
 from homeport.tasks.over_http import finished
 from homeport.tasks.plan import Outcome
+from homeport.tasks.shipped import classify
 from homeport.vocabulary import Errand, Said
 from tests.unit.tasks.asking import Scripted
 

@@ -13,7 +13,7 @@ FILE = '''
 from __future__ import annotations
 from dataclasses import dataclass
 from homeport import Quote, task
-from homeport.tasks.library import classify
+from homeport.tasks.shipped import classify
 from beside import GREETING
 
 @dataclass
@@ -40,7 +40,7 @@ def test_tasks_of_a_file_are_served_beside_those_that_ship(tmp_path: Path) -> No
     assert served.find("who").description == "Who is it?"
     assert {"who", "classify", "scatter"} <= served.all().keys()
     assert "also" not in served.all()
-    assert served.find("classify").__module__ == "homeport.tasks.library.reading"
+    assert served.find("classify").__module__ == "homeport.tasks.shipped.reading"
 
 
 def test_a_task_of_the_settings_goes_before_one_that_ships(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_an_unknown_name_is_told_with_the_nearest() -> None:
     ("text", "what"),
     [
         ("x = 1", "has no task"),
-        ("from homeport.tasks.library import ask", "has no task"),
+        ("from homeport.tasks.shipped import ask", "has no task"),
         ("def x(:", "mine.py:1: is not Python"),
         ("\nimport missing_module", "mine.py:2: ModuleNotFoundError"),
         ("a = 1\n\nb = c", "mine.py:3: NameError"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import Any
 
@@ -11,9 +10,9 @@ import msgspec
 from homeport.errors import Malformed
 from homeport.tasks.declared import Task, planned
 from homeport.tasks.fault import Fault
-from homeport.tasks.library import prompts, sinc
 from homeport.tasks.plan import Call, Ready
 from homeport.tasks.shapes import Shape
+from homeport.tasks.shipped import prompts, sinc
 
 _BANDS = Shape(msgspec.defstruct("Bands", [(band, str) for band in prompts.BANDS]))
 _CODE = "Code in one block, then one sentence on how to run it."
@@ -56,7 +55,9 @@ def template(prompt: str) -> sinc.Sinc:
     return sinc.sinc(bands)
 
 
-def _plan(task: Task[Any, Any], prompt: str) -> Call:
+@planned(dict[str, Any], offline=template)
+def scatter(task: Task[Any, Any], prompt: str) -> Call:
+    """A prompt as six bands: persona, context, data, constraints, format, task."""
     if not prompt.strip():
         raise Malformed("`prompt` is empty. Say what is to be done.", param="input")
     already = sinc.passing(prompt)
@@ -71,9 +72,3 @@ def _plan(task: Task[Any, Any], prompt: str) -> Call:
         return made
 
     return task.asked(prompts.scatter(prompt), shape=_BANDS, take=take)
-
-
-@functools.partial(planned, _plan, offline=template)
-def scatter(prompt: str) -> dict[str, Any]:
-    """A prompt as six bands: persona, context, data, constraints, format, task."""
-    raise NotImplementedError

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from homeport.errors import Malformed, NoRouteLeft, TaskFailed
-from homeport.tasks import Outcome, Task, library
-from homeport.tasks.library import prompts, sinc
-from homeport.tasks.library.drafting import Draft, tone
-from homeport.tasks.library.reading import Answer
+from homeport.tasks import Outcome, Task, shipped
+from homeport.tasks.shipped import prompts, sinc
+from homeport.tasks.shipped.drafting import Draft, tone
+from homeport.tasks.shipped.reading import Answer
 from tests.unit.tasks.asking import Scripted
 
 BANDS = dict(zip(prompts.BANDS, ("You are a cook.", "A picnic.", "None.", "NEVER forget salt. ALWAYS be brief.", "A list.", "Plan it."), strict=True))
@@ -29,8 +29,8 @@ def message(asker: Scripted) -> str:
 
 
 def test_they_are_those_of_the_contract() -> None:
-    assert list(library.TASKS) == ["classify", "extract", "scatter", "draft", "ask", "complete", "embed"]
-    assert {name: list(task.input["properties"]) for name, task in library.TASKS.items()} == {
+    assert list(shipped.TASKS) == ["classify", "extract", "scatter", "draft", "ask", "complete", "embed"]
+    assert {name: list(task.input["properties"]) for name, task in shipped.TASKS.items()} == {
         "classify": ["text", "labels"],
         "extract": ["text", "fields"],
         "scatter": ["prompt"],
@@ -43,50 +43,50 @@ def test_they_are_those_of_the_contract() -> None:
 
 def test_classify_gives_one_of_the_labels_and_asks_as_the_pilot_was_taught() -> None:
     asker = Scripted('"request"')
-    assert ran(library.classify, asker, text="Please call.").output == "request"
+    assert ran(shipped.classify, asker, text="Please call.").output == "request"
     assert message(asker) == prompts.classify("Please call.")
-    assert ran(library.classify, Scripted("spam"), text="x", labels=["spam", "ham"]).output == "spam"
+    assert ran(shipped.classify, Scripted("spam"), text="x", labels=["spam", "ham"]).output == "spam"
     with pytest.raises(TaskFailed, match="allowed"):
-        ran(library.classify, Scripted('"request"'), text="x", labels=["spam", "ham"])
+        ran(shipped.classify, Scripted('"request"'), text="x", labels=["spam", "ham"])
 
 
 @pytest.mark.parametrize("labels", [[], ["a", "a"], [" "], [str(number) for number in range(101)]])
 def test_labels_that_cannot_be_chosen_from_are_refused(labels: list[str]) -> None:
     with pytest.raises(Malformed, match="labels"):
-        ran(library.classify, Scripted("x"), text="x", labels=labels)
+        ran(shipped.classify, Scripted("x"), text="x", labels=labels)
 
 
 def test_extract_gives_each_field_as_it_stands_in_the_text() -> None:
     asker = Scripted('{"name":"Ann Lee","email":null,"amount":"€3","date":null,"invoice":null}')
-    outcome = ran(library.extract, asker, text="Ann Lee paid €3.")
+    outcome = ran(shipped.extract, asker, text="Ann Lee paid €3.")
     assert outcome.output == {"name": "Ann Lee", "email": None, "amount": "€3", "date": None, "invoice": None}
     assert message(asker) == prompts.extract("Ann Lee paid €3.")
-    own = ran(library.extract, Scripted('{"order number": "17", "class": null}'), text="Order 17", fields=["order number", "class"])
+    own = ran(shipped.extract, Scripted('{"order number": "17", "class": null}'), text="Order 17", fields=["order number", "class"])
     assert own.output == {"order number": "17", "class": None}
     with pytest.raises(TaskFailed, match="quote"):
-        ran(library.extract, Scripted('{"name":"Bea","email":null,"amount":null,"date":null,"invoice":null}'), text="Ann Lee paid €3.")
+        ran(shipped.extract, Scripted('{"name":"Bea","email":null,"amount":null,"date":null,"invoice":null}'), text="Ann Lee paid €3.")
 
 
 def test_ask_answers_from_the_context_and_never_from_the_question() -> None:
     asker = Scripted('{"answer":"Ann"}')
-    assert ran(library.ask, asker, question="Who sings?", context="Ann sings.").output == Answer("Ann")  # type: ignore[arg-type]
+    assert ran(shipped.ask, asker, question="Who sings?", context="Ann sings.").output == Answer("Ann")  # type: ignore[arg-type]
     assert message(asker) == prompts.ask("Who sings?", "Ann sings.")
-    assert ran(library.ask, Scripted('{"answer":null}'), question="Who?", context="Rain.").output.answer is None
+    assert ran(shipped.ask, Scripted('{"answer":null}'), question="Who?", context="Rain.").output.answer is None
     with pytest.raises(TaskFailed, match="quote"):
-        ran(library.ask, Scripted('{"answer":"Who"}'), question="Who sings?", context="Ann sings.")
+        ran(shipped.ask, Scripted('{"answer":"Who"}'), question="Who sings?", context="Ann sings.")
 
 
 @pytest.mark.parametrize(("days", "chosen"), [(0, "friendly"), (6, "friendly"), (7, "firm"), (13, "firm"), (14, "urgent"), (400, "urgent")])
 def test_the_tone_is_a_rule(days: int, chosen: str) -> None:
     assert tone(days) == chosen
     asker = Scripted(json.dumps(GOOD))
-    assert ran(library.draft, asker, **{**LATE, "days_overdue": days}).output.tone == chosen
+    assert ran(shipped.draft, asker, **{**LATE, "days_overdue": days}).output.tone == chosen
     assert message(asker) == prompts.draft(chosen)
 
 
 def test_values_are_put_in_by_code_and_the_model_never_sees_them() -> None:
     asker = Scripted(json.dumps(GOOD))
-    assert ran(library.draft, asker, **LATE).output == Draft("firm", "About $1,250.00", "Dear Ann Lee, $1,250.00 was due on 2 May, 9 days ago.")
+    assert ran(shipped.draft, asker, **LATE).output == Draft("firm", "About $1,250.00", "Dear Ann Lee, $1,250.00 was due on 2 May, 9 days ago.")
     assert not any(str(value) in json.dumps(asker.asked) for value in ("Ann Lee", "1,250", "2 May"))
 
 
@@ -100,7 +100,7 @@ def test_values_are_put_in_by_code_and_the_model_never_sees_them() -> None:
     ],
 )
 def test_a_draft_that_does_not_hold_is_replaced_by_the_template(written: dict[str, str]) -> None:
-    outcome = ran(library.draft, Scripted(json.dumps(written)), **LATE)
+    outcome = ran(shipped.draft, Scripted(json.dumps(written)), **LATE)
     assert outcome.offline
     assert {row["check"] for row in outcome.attempts} <= {"placeholder", "empty"}
     assert "Ann Lee" in outcome.output.body
@@ -109,12 +109,12 @@ def test_a_draft_that_does_not_hold_is_replaced_by_the_template(written: dict[st
 
 def test_what_is_not_due_needs_no_follow_up() -> None:
     with pytest.raises(Malformed, match="days_overdue"):
-        ran(library.draft, Scripted("x"), **{**LATE, "days_overdue": -1})
+        ran(shipped.draft, Scripted("x"), **{**LATE, "days_overdue": -1})
 
 
 def test_scatter_gives_the_six_bands_in_the_strict_form() -> None:
     asker = Scripted(json.dumps(BANDS))
-    found = ran(library.scatter, asker, prompt="plan a picnic").output
+    found = ran(shipped.scatter, asker, prompt="plan a picnic").output
     assert message(asker) == prompts.scatter("plan a picnic")
     assert sinc.fault(found) is None
     assert [(row["n"], row["t"], row["x"]) for row in found["fragments"]] == [(number, band, BANDS[band]) for number, band in enumerate(prompts.BANDS)]
@@ -123,13 +123,13 @@ def test_scatter_gives_the_six_bands_in_the_strict_form() -> None:
 def test_a_prompt_that_is_sinc_already_passes_through_without_a_model() -> None:
     asker = Scripted("x")
     already = sinc.sinc(BANDS)
-    assert ran(library.scatter, asker, prompt=json.dumps(already)).output == already
+    assert ran(shipped.scatter, asker, prompt=json.dumps(already)).output == already
     assert asker.asked == []
-    assert ran(library.scatter, Scripted(json.dumps(BANDS)), prompt='what is the "formula" of salt?').output == already
+    assert ran(shipped.scatter, Scripted(json.dumps(BANDS)), prompt='what is the "formula" of salt?').output == already
 
 
 def test_without_a_model_the_template_scatters() -> None:
-    outcome = ran(library.scatter, Scripted(NoRouteLeft("home is down")), prompt="write a python script that sorts mail")
+    outcome = ran(shipped.scatter, Scripted(NoRouteLeft("home is down")), prompt="write a python script that sorts mail")
     assert outcome.offline
     assert sinc.fault(outcome.output) is None
     measured = sinc.measured(outcome.output, "write a python script that sorts mail")
@@ -140,25 +140,25 @@ def test_without_a_model_the_template_scatters() -> None:
 
 def test_an_empty_prompt_is_refused_and_an_empty_band_is_none() -> None:
     with pytest.raises(Malformed, match="prompt"):
-        ran(library.scatter, Scripted("x"), prompt=" ")
-    outcome = ran(library.scatter, Scripted(json.dumps({**BANDS, "DATA": ""})), prompt="plan a picnic")
+        ran(shipped.scatter, Scripted("x"), prompt=" ")
+    outcome = ran(shipped.scatter, Scripted(json.dumps({**BANDS, "DATA": ""})), prompt="plan a picnic")
     assert outcome.offline and outcome.attempts[0]["check"] == "sinc"
 
 
 def test_complete_goes_on_as_far_as_it_is_let() -> None:
     asker = Scripted({"text": " Ann,", "finish": "length"})
-    assert ran(library.complete, asker, text="Dear", max_tokens=2).output == " Ann,"
+    assert ran(shipped.complete, asker, text="Dear", max_tokens=2).output == " Ann,"
     assert asker.paths == ["/v1/completions"]
     assert (asker.asked[0]["prompt"], asker.asked[0]["max_tokens"]) == ("Dear", 2)
     with pytest.raises(Malformed, match="max_tokens"):
-        ran(library.complete, asker, text="Dear", max_tokens=0)
+        ran(shipped.complete, asker, text="Dear", max_tokens=0)
 
 
 def test_embed_gives_the_vectors_in_the_order_of_the_texts() -> None:
     rows = [{"index": 1, "embedding": [2.0]}, {"index": 0, "embedding": [1.0]}]
     asker = Scripted({"body": {"data": rows}})
-    assert ran(library.embed, asker, texts=["a", "b"]).output == [[1.0], [2.0]]
+    assert ran(shipped.embed, asker, texts=["a", "b"]).output == [[1.0], [2.0]]
     assert (asker.paths, asker.asked[0]["input"]) == (["/v1/embeddings"], ["a", "b"])
-    assert ran(library.embed, asker, texts=[]).output == []
+    assert ran(shipped.embed, asker, texts=[]).output == []
     with pytest.raises(TaskFailed, match="2 vectors for 3 texts"):
-        ran(library.embed, asker, texts=["a", "b", "c"])
+        ran(shipped.embed, asker, texts=["a", "b", "c"])

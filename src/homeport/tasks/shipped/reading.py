@@ -11,10 +11,10 @@ from msgspec import Struct
 
 from homeport.errors import Malformed
 from homeport.tasks.declared import Task, planned
-from homeport.tasks.library import prompts
 from homeport.tasks.plan import Call
 from homeport.tasks.quote import Quote
 from homeport.tasks.shapes import Shape
+from homeport.tasks.shipped import prompts
 
 MOST = 100  # labels or fields
 
@@ -25,40 +25,28 @@ class Answer(Struct):
     answer: Quote | None
 
 
-def _plan_classify(task: Task[Any, Any], text: str, labels: Sequence[str]) -> Call:
+@planned(str)
+def classify(task: Task[Any, Any], text: str, labels: list[str] = list(prompts.LABELS)) -> Call:  # noqa: B006  # never changed, and shown in the schema
+    """Which of the labels fits the text?"""
     names = _names("labels", labels)
     return task.asked(prompts.classify(text, names), shape=_labels(names))
 
 
-def _plan_extract(task: Task[Any, Any], text: str, fields: Sequence[str]) -> Call:
+@planned(dict[str, Quote | None])
+def extract(task: Task[Any, Any], text: str, fields: list[str] = list(prompts.FIELDS)) -> Call:  # noqa: B006  # likewise
+    """Each field as it stands in the text, or null."""
     names = _names("fields", fields)
 
     def take(value: Any) -> dict[str, Quote | None]:
         return dict(zip(names, msgspec.structs.astuple(value), strict=True))
 
-    return task.asked(prompts.extract(text, fields), shape=_fields(names), sources=[text], take=take)
+    return task.asked(prompts.extract(text, names), shape=_fields(names), sources=[text], take=take)
 
 
-def _plan_ask(task: Task[Any, Any], question: str, context: str) -> Call:
-    return task.asked(prompts.ask(question, context), sources=[context])
-
-
-@functools.partial(planned, _plan_classify)
-def classify(text: str, labels: list[str] = list(prompts.LABELS)) -> str:  # noqa: B006  # never changed, and shown in the schema
-    """Which of the labels fits the text?"""
-    raise NotImplementedError
-
-
-@functools.partial(planned, _plan_extract)
-def extract(text: str, fields: list[str] = list(prompts.FIELDS)) -> dict[str, Quote | None]:  # noqa: B006  # likewise
-    """Each field as it stands in the text, or null."""
-    raise NotImplementedError
-
-
-@functools.partial(planned, _plan_ask)
-def ask(question: str, context: str) -> Answer:
+@planned(Answer)
+def ask(task: Task[Any, Any], question: str, context: str) -> Call:
     """The answer as the context says it, or null where it does not."""
-    raise NotImplementedError
+    return task.asked(prompts.ask(question, context), sources=[context])
 
 
 def _names(what: str, given: Sequence[str]) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from homeport.tasks.library import sinc
-from homeport.tasks.library.prompts import BANDS
+from homeport.tasks.shipped import sinc
+from homeport.tasks.shipped.prompts import BANDS
 
 FULL = sinc.sinc({band: f"text of {band}" for band in BANDS})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -11,9 +10,9 @@ from homeport.errors import Malformed
 from homeport.tasks import placeholders
 from homeport.tasks.declared import Task, planned
 from homeport.tasks.fault import Fault
-from homeport.tasks.library import prompts
 from homeport.tasks.plan import Call
 from homeport.tasks.shapes import Shape
+from homeport.tasks.shipped import prompts
 
 Tone = Literal["friendly", "firm", "urgent"]
 FIRM_FROM, URGENT_FROM = 7, 14  # days overdue
@@ -59,7 +58,9 @@ def _template(client: str, amount: str, due: str, days_overdue: int) -> Draft:
     return Draft(chosen, placeholders.filled(_SUBJECTS[chosen], values), placeholders.filled(body, values))
 
 
-def _plan(task: Task[Any, Any], client: str, amount: str, due: str, days_overdue: int) -> Call:
+@planned(Draft, offline=_template)
+def draft(task: Task[Any, Any], client: str, amount: str, due: str, days_overdue: int) -> Call:
+    """A payment follow-up: tone by rule, values put in by code."""
     if days_overdue < 0:
         raise Malformed("`days_overdue` takes 0 or more: what is not due yet needs no follow-up.", param="input")
     values = _values(client, amount, due, days_overdue)
@@ -72,12 +73,6 @@ def _plan(task: Task[Any, Any], client: str, amount: str, due: str, days_overdue
         return Draft(chosen, placeholders.filled(written.subject, values), placeholders.filled(written.body, values))
 
     return task.asked(prompts.draft(chosen), shape=_WRITTEN, take=take)
-
-
-@functools.partial(planned, _plan, offline=_template)
-def draft(client: str, amount: str, due: str, days_overdue: int) -> Draft:
-    """A payment follow-up: tone by rule, values put in by code."""
-    raise NotImplementedError
 
 
 def _values(client: str, amount: str, due: str, days_overdue: int) -> dict[str, str]:

@@ -3,10 +3,10 @@
 from typing import Any
 
 from homeport.tasks.declared import Task
-from homeport.tasks.library.direct import complete, embed
-from homeport.tasks.library.drafting import draft
-from homeport.tasks.library.reading import ask, classify, extract
-from homeport.tasks.library.scattering import scatter
+from homeport.tasks.shipped.direct import complete, embed
+from homeport.tasks.shipped.drafting import draft
+from homeport.tasks.shipped.reading import ask, classify, extract
+from homeport.tasks.shipped.scattering import scatter
 
 TASKS: dict[str, Task[Any, Any]] = {task.name: task for task in (classify, extract, scatter, draft, ask, complete, embed)}
 

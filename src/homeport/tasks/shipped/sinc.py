@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from homeport.tasks.library.prompts import BANDS
+from homeport.tasks.shipped.prompts import BANDS
 
 FORMULA = "x(t) = Sigma x(nT) * sinc((t - nT) / T)"
 FORMULAS = (FORMULA, FORMULA.replace("Sigma", "Σ").replace("*", "·"), FORMULA.replace("Sigma", "Σ"), FORMULA.replace("*", "·"))

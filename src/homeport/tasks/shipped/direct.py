@@ -12,29 +12,21 @@ from homeport.tasks.plan import COMPLETIONS, EMBEDDINGS, Call, Plan, Ready
 from homeport.vocabulary import Said
 
 
-def _plan_complete(task: Task[Any, Any], text: str, max_tokens: int) -> Call:
+@planned(str)
+def complete(task: Task[Any, Any], text: str, max_tokens: int = 64) -> Call:
+    """How the text goes on."""
     if max_tokens < 1:
         raise Malformed("`max_tokens` takes 1 or more.", param="input")
     body = {"prompt": text, "max_tokens": max_tokens, "temperature": 0, **task.told.body}
     return Plan(path=COMPLETIONS, body=body, take=_text, whole=False)
 
 
-def _plan_embed(task: Task[Any, Any], texts: list[str]) -> Call:
+@planned(list[list[float]])
+def embed(task: Task[Any, Any], texts: list[str]) -> Call:
+    """A vector for each text."""
     if not texts:
         return Ready([])
     return Plan(path=EMBEDDINGS, body={"input": texts, **task.told.body}, take=functools.partial(_vectors, count=len(texts)), whole=False)
-
-
-@functools.partial(planned, _plan_complete)
-def complete(text: str, max_tokens: int = 64) -> str:
-    """How the text goes on."""
-    raise NotImplementedError
-
-
-@functools.partial(planned, _plan_embed)
-def embed(texts: list[str]) -> list[list[float]]:
-    """A vector for each text."""
-    raise NotImplementedError
 
 
 def _text(said: Said) -> str:
