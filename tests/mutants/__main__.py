@@ -45,6 +45,7 @@ ROOMS = {
     "leases": Room("homeport.backends.leases", ("tests/unit/backends/test_leases.py", "tests/properties/test_leases.py")),
     "breaker": Room("homeport.rules.breaker", ("tests/unit/rules/test_breaker.py", "tests/properties/test_breaker.py")),
     "health": Room("homeport.backends.health", ("tests/unit/backends/test_health.py", "tests/properties/test_breaker.py")),
+    "database": Room("homeport.monitor.database", ("tests/unit/monitor/test_outbox.py", "tests/properties/test_outbox.py")),
     "outbox": Room("homeport.monitor.outbox", ("tests/unit/monitor/test_outbox.py", "tests/properties/test_outbox.py")),
     "journal": Room(
         "homeport.storage.journal", ("tests/unit/storage/test_journal_files.py", "tests/unit/storage/test_journal.py", "tests/properties/test_journal.py")

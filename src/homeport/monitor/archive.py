@@ -8,22 +8,16 @@ gateway's receipts at every start would cost seconds, where this costs some mill
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 import msgspec
 
-from homeport.errors import HomeportError
 from homeport.monitor.counts import Counts
+from homeport.monitor.database import Database
 from homeport.rules.distribution import Spread
 from homeport.rules.heartbeat import KEPT_DAYS, Beats
 
 FILE = "history.sqlite"
 VERSION = 1
 SPREAD_DAYS = 7
-_SPOILT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _TABLES = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS beats (
@@ -38,15 +32,12 @@ DO UPDATE SET good = good + excluded.good, bad = bad + excluded.bad, neither = n
 _decode = msgspec.json.Decoder(Spread).decode
 
 
-class Archive:
+class Archive(Database):
     """One connection to the archive in `folder`, for one thread. Every method raises HomeportError where the file cannot be used."""
 
-    def __init__(self, folder: Path, *, busy_s: float = 10.0) -> None:
-        self._path = folder / FILE
-        self._busy_s = busy_s
-        with self._explained():
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._connection = self._open()
+    FILE, VERSION, TABLES, SYNCHRONOUS = FILE, VERSION, _TABLES, "NORMAL"
+    ANEW = "the history begins anew"
+    REMEDY = "Make the folder writable and free some space, or remove the file."
 
     def add(self, counts: Counts, today: int) -> Counts:
         """Add what was counted, drop what is too old, and give all that is kept; all of it or nothing."""
@@ -65,54 +56,3 @@ class Archive:
                 {(day, backend): Beats(*told) for day, backend, *told in execute("SELECT day, backend, good, bad, neither FROM beats")},
                 {(day, name): _decode(text) for day, name, text in execute("SELECT day, name, spread FROM spreads")},
             )
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._connection.close()
-
-    def _open(self) -> sqlite3.Connection:
-        try:
-            return self._connect()
-        except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _SPOILT:
-                raise
-        for end in ("-wal", "-shm"):
-            self._path.with_name(FILE + end).unlink(missing_ok=True)
-        self._path.replace(self._path.with_name(f"{FILE}.spoilt"))
-        return self._connect()
-
-    def _connect(self) -> sqlite3.Connection:
-        self._path.touch(mode=0o600)
-        connection = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None)
-        try:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version not in (0, VERSION):
-                raise HomeportError(f"{self._path} was made by another version of Homeport. Use that one, or remove the file: then the history begins anew.")
-            if version == 0:
-                connection.execute("PRAGMA journal_mode = WAL").fetchone()
-                connection.executescript(_TABLES)
-            connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may take the last minutes; the file stays whole
-        except (sqlite3.Error, HomeportError):
-            connection.close()
-            raise
-        return connection
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All of it or nothing, alone among all processes."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Errors of SQLite and of the file system become ours."""
-        try:
-            yield
-        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise HomeportError(f"{self._path} cannot be used: {reason}. Make the folder writable and free some space, or remove the file.") from error

@@ -6,19 +6,15 @@ the process dies, and an event that is there is delivered until the receiver has
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
-from homeport.errors import HomeportError
+from homeport.monitor.database import Database
 from homeport.vocabulary import Event, Incident
 
 FILE = "outbox.sqlite"
 VERSION = 1
 KEPT_S = 90 * 86400.0  # events, delivered or not
 SHOWN = 50  # incidents
-_SPOILT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _EVENT = "id, kind, backend, since, reason, downtime_s, traffic"
 _TABLES = f"""
 BEGIN IMMEDIATE;
@@ -35,18 +31,14 @@ COMMIT;
 """
 
 
-class Outbox:
+class Outbox(Database):
     """One connection to the outbox in `folder`, for one thread. Every method raises HomeportError where the file cannot be used.
 
     A target is named by a text that holds no secret. A spoilt file is put aside, and a new one begun.
     """
 
-    def __init__(self, folder: Path, *, busy_s: float = 10.0) -> None:
-        self._path = folder / FILE
-        self._busy_s = busy_s
-        with self._explained():
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._connection = self._open()
+    FILE, VERSION, TABLES, SYNCHRONOUS = FILE, VERSION, _TABLES, "FULL"  # what was acknowledged must not be lost, nor repeated
+    ANEW = "open outages are told anew"
 
     # what the owner was told
 
@@ -125,59 +117,6 @@ class Outbox:
         with self._explained():
             rows = self._connection.execute(f"SELECT {_EVENT} FROM events WHERE kind IN ('up', 'down', 'removed') ORDER BY number")  # noqa: S608 - our own names
             return incidents(Event(*row) for row in rows)[:SHOWN]
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._connection.close()
-
-    # the file
-
-    def _open(self) -> sqlite3.Connection:
-        try:
-            return self._connect()
-        except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _SPOILT:
-                raise
-        for end in ("-wal", "-shm"):
-            self._path.with_name(FILE + end).unlink(missing_ok=True)
-        self._path.replace(self._path.with_name(f"{FILE}.spoilt"))
-        return self._connect()
-
-    def _connect(self) -> sqlite3.Connection:
-        self._path.touch(mode=0o600)
-        connection = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None)
-        try:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version not in (0, VERSION):
-                raise HomeportError(f"{self._path} was made by another version of Homeport. Use that one, or remove the file: then open outages are told anew.")
-            if version == 0:
-                connection.execute("PRAGMA journal_mode = WAL").fetchone()
-                connection.executescript(_TABLES)
-            connection.execute("PRAGMA synchronous = FULL")  # a power cut must not lose what was acknowledged, nor repeat it
-        except (sqlite3.Error, HomeportError):
-            connection.close()
-            raise
-        return connection
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All of it or nothing, alone among all processes."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Errors of SQLite and of the file system become ours."""
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise HomeportError(f"{self._path} cannot be used: {reason}. Make the folder writable and free some space.") from error
 
 
 def incidents(events: Iterable[Event]) -> tuple[Incident, ...]:
