@@ -42,15 +42,15 @@ def copied(rng: random.Random) -> tuple[str, str]:
 
 _TASKS: dict[str, tuple[Callable[[random.Random], tuple[str, str]], float, float]] = {
     # share of the documents, weight of a token of the answer
-    "classify": (intent.classified, 0.22, 4.0),
+    "classify": (intent.classified, 0.18, 4.0),
     "extract": (extraction.extracted, 0.22, 1.0),
-    "ask": (reading.asked, 0.24, 2.0),
-    "scatter": (composing.scattered, 0.05, 0.3),
+    "ask": (reading.asked, 0.30, 2.0),
+    "scatter": (composing.scattered, 0.06, 0.3),
     "draft": (composing.drafted, 0.02, 0.3),
-    "copy": (copied, 0.07, 1.0),
+    "copy": (copied, 0.08, 1.0),
 }
 _NAMES = [*_TASKS, "chat", "data", "prose", "tools"]
-_SHARES = [*(share for _, share, _ in _TASKS.values()), 0.12, 0.03, 0.02, 0.01]
+_SHARES = [*(share for _, share, _ in _TASKS.values()), 0.08, 0.03, 0.02, 0.01]
 
 
 def document(rng: random.Random) -> Weighted:

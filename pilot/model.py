@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 Weights = dict[str, Any]
+_HELD = 256  # longer rows have their scores made again on the way back: they would fill the memory
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Shape:
     vocabulary: int = 4096
     width: int = 256
     layers: int = 6
-    heads: int = 8
+    heads: int = 4
     hidden: int = 704
     context: int = 4096
     rope_base: float = 10000.0
@@ -63,6 +64,14 @@ def initial(shape: Shape, seed: int) -> Weights:
     }
 
 
+def deepened(held: Weights, layers: int) -> Weights:
+    """The weights, or their moments, of a shallower network put on top of itself until it has `layers`.
+
+    Du et al. 2024, "Stacking Your Transformers": copies as they are train on sooner than ones made to change nothing.
+    """
+    return {name: value if value.ndim < 2 or name == "embed" else jnp.concatenate([value] * (layers // len(value))) for name, value in held.items()}
+
+
 def _normed(x: jax.Array, gain: jax.Array, epsilon: float) -> jax.Array:
     wide = x.astype(jnp.float32)
     return (wide * jax.lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + epsilon) * gain).astype(x.dtype)
@@ -89,10 +98,13 @@ def states(weights: Weights, tokens: jax.Array, shape: Shape, segments: jax.Arra
     mask = jnp.where(seen, 0.0, -1e9).astype(jnp.float32)[:, None]
     heads = (batch, time, shape.heads, shape.head)
 
-    @jax.checkpoint  # made again on the way back: the scores of long rows would fill the memory
     def attended(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-        scores = jnp.einsum("bthc,bshc->bhts", q, k, preferred_element_type=jnp.float32) * shape.head**-0.5 + mask
-        return jnp.einsum("bhts,bshc->bthc", jax.nn.softmax(scores, axis=-1).astype(kind), v)
+        q, k, v = (part.swapaxes(1, 2) for part in (q, k, v))
+        scores = jnp.matmul(q * shape.head**-0.5, k.swapaxes(-1, -2), preferred_element_type=jnp.float32) + mask
+        return jnp.matmul(jax.nn.softmax(scores, axis=-1).astype(kind), v).swapaxes(1, 2)
+
+    if time > _HELD:
+        attended = jax.checkpoint(attended)
 
     def layer(x: jax.Array, held: Weights) -> tuple[jax.Array, None]:
         part = {name: value if "norm" in name else value.astype(kind) for name, value in held.items()}
@@ -114,13 +126,14 @@ def logits(weights: Weights, hidden: jax.Array) -> jax.Array:
     return jnp.matmul(hidden, weights["embed"].astype(hidden.dtype).T, preferred_element_type=jnp.float32)
 
 
-def loss(weights: Weights, rows: jax.Array, counted: jax.Array, segments: jax.Array, shape: Shape, kind: Any) -> jax.Array:
-    """Mean cross-entropy (nats a token), each place weighted by `counted`.
+def loss(weights: Weights, rows: jax.Array, segments: jax.Array, places: jax.Array, counted: jax.Array, shape: Shape, kind: Any) -> jax.Array:
+    """Mean cross-entropy (nats a token) over some places, each weighted by `counted`.
 
-    rows, segments: (batch, time + 1) token ids and document numbers. counted: (batch, time + 1), how much that token is to be predicted.
+    rows, segments: (batch, time + 1) token ids and document numbers. places, counted: (count,), which tokens of the flattened (batch, time) are to be
+    predicted, and how much. Most tokens are of prompts, and the logits of all would take longer than a layer.
     """
-    found = logits(weights, states(weights, rows[:, :-1], shape, segments[:, :-1], kind))
-    target = jnp.take_along_axis(found, rows[:, 1:, None], axis=-1)[..., 0]
+    hidden = states(weights, rows[:, :-1], shape, segments[:, :-1], kind).reshape(-1, shape.width)[places]
+    found = logits(weights, hidden)
+    target = jnp.take_along_axis(found, rows[:, 1:].reshape(-1)[places][:, None], axis=-1)[:, 0]
     each = jax.nn.logsumexp(found, axis=-1) - target
-    weight = counted[:, 1:].astype(jnp.float32)
-    return jnp.sum(each * weight) / jnp.maximum(jnp.sum(weight), 1.0)
+    return jnp.sum(each * counted) / jnp.maximum(jnp.sum(counted), 1e-6)

@@ -55,8 +55,8 @@ def _drawn(stage: str, rng: random.Random, spelling: Tokenizer) -> Callable[[], 
     return makers[stage]
 
 
-def packed(draw: Callable[[], Document], length: int, rows: int) -> Shard:
-    """Whole documents in `rows` rows of `length` + 1; one longer than a row is passed over."""
+def packed(draw: Callable[[], Document], shorter: int, length: int, rows: int) -> Shard:
+    """Whole documents in `rows` rows of `length` + 1; one longer than a row, or that a row of `shorter` + 1 has room for, is passed over."""
     ids = np.full((rows, length + 1), tokens.END, np.int32)
     counted = np.zeros((rows, length + 1), np.float16)
     segments = np.full((rows, length + 1), -1, np.int16)
@@ -66,7 +66,7 @@ def packed(draw: Callable[[], Document], length: int, rows: int) -> Shard:
         while passed < 3:
             document = waiting.popleft() if waiting and passed == 0 else draw()
             room = len(document[0])
-            if room > length + 1:
+            if room > length + 1 or (shorter and room <= shorter + 1):
                 continue
             if at + room > length + 1:
                 passed += 1
@@ -83,24 +83,24 @@ def _spelling(path: str) -> Tokenizer:
     return tokens.loaded(Path(path))
 
 
-def made(stage: str, number: int, length: int, path: str) -> Shard:
-    """Shard `number` of a stage."""
-    rng = random.Random(f"{SEED}:{stage}:{number}")
-    return packed(_drawn(stage, rng, _spelling(path)), length, TOKENS // length)
+def made(stage: str, number: int, shorter: int, length: int, path: str) -> Shard:
+    """Shard `number` of a stage, of the documents between two lengths."""
+    rng = random.Random(f"{SEED}:{stage}:{length}:{number}")
+    return packed(_drawn(stage, rng, _spelling(path)), shorter, length, TOKENS // length)
 
 
-def stream(stage: str, length: int, path: str, pool: Executor | None, start: int = 0) -> Iterator[Shard]:
+def stream(stage: str, shorter: int, length: int, path: str, pool: Executor | None, start: int = 0) -> Iterator[Shard]:
     """Endless shards, in the order of their numbers; with a pool of processes, a few are made ahead."""
     number = start
     if pool is None:
         while True:
-            yield made(stage, number, length, path)
+            yield made(stage, number, shorter, length, path)
             number += 1
     ahead: deque[Future[Shard]] = deque()
     try:
         while True:
             while len(ahead) < 48:
-                ahead.append(pool.submit(made, stage, number, length, path))
+                ahead.append(pool.submit(made, stage, number, shorter, length, path))
                 number += 1
             yield ahead.popleft().result()
     finally:
@@ -116,3 +116,20 @@ def batches(shards: Iterator[Shard], rows: int, seed: int) -> Iterator[Shard]:
         for at in range(0, len(order) - rows + 1, rows):
             chosen = order[at : at + rows]
             yield shard[0][chosen], shard[1][chosen], shard[2][chosen]
+
+
+def predicted(counted: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Which tokens of a batch (rows, length + 1) are to be predicted, as places in the flattened (rows, length), and their weights: seven in sixteen.
+
+    Those of the answers all, of the prompts' as many as there is room for, each with the weight of those left out.
+    """
+    flat = counted[:, 1:].astype(np.float32).reshape(-1)
+    room = len(flat) * 7 // 16
+    answers, read = np.flatnonzero(flat > tokens.READ * 1.5), np.flatnonzero((flat > 0) & (flat <= tokens.READ * 1.5))
+    answers = rng.permutation(answers)[:room]
+    kept = rng.permutation(read)[: room - len(answers)]
+    places, weights = np.zeros(room, np.int32), np.zeros(room, np.float32)
+    places[: len(answers)], weights[: len(answers)] = answers, flat[answers]
+    end = len(answers) + len(kept)
+    places[len(answers) : end], weights[len(answers) : end] = kept, flat[kept] * (len(read) / max(1, len(kept)))
+    return places, weights

@@ -9,8 +9,9 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import cycle, pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -32,16 +33,28 @@ _DECAY = 0.05
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of the training: which documents, what share of the whole, how long the rows."""
+    """One part of the training: which documents, what share of the whole, how long the rows of one step and the next are.
+
+    Rows of two lengths in turn: each takes the documents that the shorter ones have no room for, and attention costs by the square.
+    """
 
     name: str
     share: float
-    length: int = 256
+    lengths: tuple[int, ...] = (128,)
+    depth: float = 1.0  # of the layers: half of them learn in half the time, and are then put on top of themselves
 
 
-STAGES = (Stage("copy", 0.05), Stage("find", 0.05), Stage("say", 0.03), Stage("mix", 0.78), Stage("long", 0.09, 1024))
-PEAK = {"pilot": 1.5e-3, "pilot-mini": 3e-3}
-FLOOR, WARM, LEVEL = 0.02, 60, 0.4  # of the peak; steps; share of the whole before the rate goes down
+_MIXED = (128, 256, 128, 256, 128)
+STAGES = (
+    Stage("copy", 0.05, depth=0.5),
+    Stage("find", 0.05, depth=0.5),
+    Stage("say", 0.03, depth=0.5),
+    Stage("mix", 0.32, _MIXED, depth=0.5),
+    Stage("mix", 0.50, _MIXED),
+    Stage("long", 0.05, (1024,)),
+)
+PEAK = {"pilot": 1.2e-3, "pilot-mini": 2.5e-3}
+FLOOR, WARM, LEVEL = 0.02, 100, 0.4  # of the peak; steps; share of the whole before the rate goes down
 
 
 @dataclass(frozen=True)
@@ -62,11 +75,11 @@ def machine(workers: int | None = None) -> Machine:
     """The machine this runs on."""
     gpu = jax.default_backend() == "gpu"
     spare = max(1, (os.cpu_count() or 2) - 2)
-    return Machine(gpu, 65536 if gpu else 8192, (spare if gpu else 0) if workers is None else workers)
+    return Machine(gpu, 65536 if gpu else 2048, (spare if gpu else 0) if workers is None else workers)
 
 
-# Steps where no time is given: what two shared cores do in about two hours (pilot) and one (pilot-mini).
-STEPS = {"pilot": 4000, "pilot-mini": 4400}
+# Steps where no time is given: what one core does in about two hours (pilot) and half of one (pilot-mini).
+STEPS = {"pilot": 5000, "pilot-mini": 9000}
 
 
 @dataclass
@@ -163,16 +176,20 @@ def _begun(checkpoint: Path, first: Path | None, shape: model.Shape, course: Cou
         print(f"resumed at step {course.step}")
         state = tuple({key[2:]: jnp.asarray(held[key]) for key in held.files if key.startswith(part + ".")} for part in "wfs")
         return state[0], state[1], state[2]
-    weights = model.initial(shape, SEED)
+    weights = model.initial(replace(shape, layers=int(shape.layers * STAGES[0].depth)), SEED)
     if first is not None:
         weights = {name: jnp.asarray(value, jnp.float32) for name, value in np.load(first).items()}
     return weights, _zeros(weights), _zeros(weights)
 
 
 def _rows(number: int, course: Course, host: Machine, spelling: Path, pool: Executor | None) -> Iterator[shards.Shard]:
-    stage = STAGES[number]
-    found = shards.stream(stage.name, stage.length, str(spelling), pool, course.step * host.tokens // shards.TOKENS)
-    return shards.batches(found, max(1, host.tokens // stage.length), SEED + number + course.step)
+    stage, begun = STAGES[number], course.step * host.tokens // shards.TOKENS
+    rows = {}
+    for shorter, length in pairwise((0, *sorted(set(stage.lengths)))):
+        found = shards.stream(stage.name, shorter, length, str(spelling), pool, begun)
+        rows[length] = shards.batches(found, max(1, host.tokens // length), SEED + number + course.step)
+    for length in cycle(stage.lengths):
+        yield next(rows[length])
 
 
 def written(path: Path, weights: Any) -> None:
@@ -189,16 +206,20 @@ def run(name: str, build: Path, course: Course, host: Machine, first: Path | Non
     shape = model.SIZES[name]
     state = _begun(checkpoint, first, shape, course)
     print(f"{name}: {model.parameters(state[0]):,} parameters, {'GPU' if host.gpu else 'CPU'}, {host.tokens} tokens a step, {host.workers} workers", flush=True)
-    cases, tokenizer = [*measure.own(), *measure.hand()], tokens.loaded(spelling)
+    cases, tokenizer = measure.own(192 if host.gpu else 48), tokens.loaded(spelling)
     progress, saved, current = Progress(course), time.monotonic(), -1
     source: Iterator[shards.Shard] = iter(())
     pool = ProcessPoolExecutor(host.workers, mp_context=get_context("spawn")) if host.workers else None
     queued: deque[Any] = deque()
     while course.done < 1.0:
         number = max(skip, course.stage())
+        layers = int(shape.layers * STAGES[number].depth)
+        if len(state[0]["q"]) < layers:
+            state = tuple(model.deepened(part, layers) for part in state)
         if number != current:
             current, source = number, _rows(number, course, host, spelling, pool)
-        batch = tuple(jnp.asarray(part) for part in next(source))
+        ids, counted, segments = next(source)
+        batch = tuple(jnp.asarray(part) for part in (ids, segments, *shards.predicted(counted, np.random.default_rng(course.step))))
         *state, value = update(*state, jnp.float32(course.step + 1), jnp.float32(course.rate(PEAK[name])), batch, shape, host.kind)
         course.step += 1
         queued.append(value)
@@ -214,7 +235,7 @@ def run(name: str, build: Path, course: Course, host: Machine, first: Path | Non
         pool.shutdown(wait=False, cancel_futures=True)
     written(out, state[0])
     checkpoint.unlink(missing_ok=True)
-    print(measure.line(measure.exact(state[0], cases, tokenizer, shape, host.kind)))
+    print(measure.line(measure.exact(state[0], [*measure.own(), *measure.hand()], tokenizer, shape, host.kind)))
     print(f"{name}: {course.step} steps; wrote {out}", flush=True)
 
 
