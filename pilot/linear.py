@@ -1,4 +1,4 @@
-"""A linear model on hashed n-grams for the four kinds of message: a fast second opinion beside the decoder, with a confidence."""
+"""A linear model on hashed n-grams and on how sentences are built, for the four kinds of message: trained here, read by `homeport.skills.linear`."""
 
 from __future__ import annotations
 
@@ -6,88 +6,141 @@ import argparse
 import json
 import math
 import random
-import re
+import struct
 import sys
-import zlib
+from pathlib import Path
 
 import numpy as np
 
-import intent
-import prompts
-from measure import HAND
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "src"))
 
-SIZE = 1 << 15  # places of the hash; the file holds four numbers of 8 bits for each
-_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d+|[?!]+|…|\.\.\.")
+import checksums  # noqa: E402
+import intent  # noqa: E402
+import prompts  # noqa: E402
+from grammar import lines, split  # noqa: E402
+from homeport.skills import features as look  # noqa: E402
 
-
-def features(text: str) -> list[int]:
-    """The places of a text's n-grams: words alone and in pairs, pieces of words, how it begins and ends. Plain Python: also for run time."""
-    words = [("0" if word[0].isdigit() else word) for word in _WORD.findall(text.lower())][:400]
-    found = [f"w {word}" for word in words]
-    found += [f"p {a} {b}" for a, b in zip(["^", *words], [*words, "$"], strict=True)]
-    found += [f"t {a} {b} {c}" for a, b, c in zip(words, words[1:], words[2:], strict=False)]
-    for word in words:
-        padded = f"<{word}>"
-        found += [f"c {padded[at : at + size]}" for size in (3, 4) for at in range(len(padded) - size + 1)]
-    found += [f"e {text.strip()[-1:]}", f"b {' '.join(words[:2])}", f"n {min(len(words) // 4, 8)}"]
-    return sorted({zlib.crc32(one.encode()) % SIZE for one in found})
+OUT = HERE.parent / "src" / "homeport" / "pilot" / "intent.bin"
+KINDS = {"q": "question", "r": "request", "c": "complaint", "o": "other"}
+BARE = 0.25  # of the texts only the build of the sentences is looked at, so that it is not left to the words
 
 
 class Linear:
-    """Weights (4, SIZE) and the temper of the confidence."""
+    """Weights (4, SIZE), one bias a label."""
 
     def __init__(self, weights: np.ndarray, bias: np.ndarray) -> None:
         self.weights, self.bias = weights, bias
 
     def guess(self, text: str) -> tuple[str, float]:
         """The likeliest label and how sure it is, from 0 to 1."""
-        places = features(text)
-        scores = [float(self.weights[row, places].sum()) / math.sqrt(len(places)) + float(self.bias[row]) for row in range(4)]
-        top = max(scores)
-        shares = [math.exp(score - top) for score in scores]
-        best = scores.index(top)
-        return prompts.LABELS[best], shares[best] / sum(shares)
+        scores = self.scores(*places(text))
+        shares = np.exp(scores - scores.max())
+        best = int(shares.argmax())
+        return prompts.LABELS[best], float(shares[best] / shares.sum())
+
+    def scores(self, words: np.ndarray, built: np.ndarray) -> np.ndarray:
+        return scored(self.weights, words) + scored(self.weights, built) + self.bias
 
 
-def trained(count: int, seed: int, epochs: int = 4, rate: float = 0.5) -> Linear:
-    """Logistic regression by stochastic steps with decaying rate, on `count` generated messages."""
+def scored(weights: np.ndarray, found: np.ndarray) -> np.ndarray:
+    return weights[:, found].sum(axis=1) / math.sqrt(len(found)) if len(found) else np.zeros(4, np.float32)
+
+
+def places(text: str) -> tuple[np.ndarray, np.ndarray]:
+    return np.array(look.features(text), np.int64), np.array(look.structure(text), np.int64)
+
+
+def wide() -> list[tuple[str, str]]:
+    """Whole messages that only this model is shown."""
+    found = [
+        (KINDS[line[0]], text)
+        for name in ("wide", "wider")
+        if (HERE / f"phrases/intent/{name}.txt").exists()
+        for line in lines(f"intent/{name}.txt")
+        for text in split(line[2:])
+    ]
+    return [(text, label) for label, text in found]
+
+
+def cases(count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray, int]]:
     rng = random.Random(seed)
-    cases = [(np.array(features(text)), prompts.LABELS.index(label)) for text, label in (intent.four(rng) for _ in range(count))]
-    weights, bias, step, total = np.zeros((4, SIZE), np.float32), np.zeros(4, np.float32), 0, epochs * count
-    summed = np.zeros_like(weights)
+    extra = wide()
+    found = [intent.four(rng) for _ in range(count)]
+    by_label = {kind: key for key, kind in KINDS.items()}
+    for text, label in extra:
+        found += [(intent.said(text, rng, by_label[label]), label) for _ in range(max(1, count // 3000))]
+    return [(*places(text), prompts.LABELS.index(label)) for text, label in found]
+
+
+def trained(count: int, seed: int, epochs: int = 5, rate: float = 0.5, decay: float = 1e-6) -> Linear:
+    """Logistic regression by stochastic steps with decaying rate on `count` generated messages and those of `wide`; the mean of the second half's weights."""
+    rng = random.Random(seed + 1)
+    given = cases(count, seed)
+    weights, bias = np.zeros((4, look.SIZE), np.float32), np.zeros(4, np.float32)
+    step, total, rounds, summed = 0, epochs * len(given), 0, np.zeros((4, look.SIZE), np.float64)
     for _ in range(epochs):
-        rng.shuffle(cases)
-        for places, label in cases:
-            scale = 1 / math.sqrt(len(places))
-            scores = weights[:, places].sum(axis=1) * scale + bias
-            shares = np.exp(scores - scores.max())
-            slope = shares / shares.sum()
+        rng.shuffle(given)
+        for words, built, label in given:
+            roll = rng.random()
+            used = [built] if roll < BARE else [words, built]
+            scores = sum(scored(weights, one) for one in used) + bias
+            slope = np.exp(scores - scores.max())
+            slope /= slope.sum()
             slope[label] -= 1
             speed = rate * (1 - step / total)
-            weights[:, places] -= (speed * scale * slope)[:, None]
+            for one in used:
+                if len(one):
+                    weights[:, one] -= (speed / math.sqrt(len(one)) * slope)[:, None]
             bias -= 0.1 * speed * slope
             step += 1
-            if step % 2000 == 0 and step > total // 2:
-                summed += weights
-    rounds = sum(1 for at in range(1, total + 1) if at % 2000 == 0 and at > total // 2)
-    return Linear(summed / max(1, rounds), bias)
+            if step % 2000 == 0:
+                weights *= 1 - 2000 * decay
+                if step > total // 2:
+                    summed += weights
+                    rounds += 1
+    return Linear((summed / max(1, rounds)).astype(np.float32), bias)
+
+
+def packed(model: Linear) -> bytes:
+    """The file: a magic word, the size, the scale and the biases as floats, then the weights in eight bits, the four of a place together."""
+    scale = float(np.abs(model.weights).max()) / 127
+    small = np.clip(np.rint(model.weights / scale), -127, 127).astype(np.int8)
+    return b"HPL1" + struct.pack("<I5f", look.SIZE, scale, *map(float, model.bias)) + small.T.tobytes()
+
+
+def dev() -> list[tuple[str, str]]:
+    """The messages to develop with."""
+    return [(line[2:], KINDS[line[0]]) for line in (HERE / "dev/intent.txt").read_text(encoding="utf-8").splitlines() if line[:2] in ("q ", "r ", "c ", "o ")]
+
+
+def told(name: str, model: Linear, given: list[tuple[str, str]], *, show: bool) -> None:
+    """How often it is right."""
+    guessed = [(text, label, *model.guess(text)) for text, label in given]
+    right = sum(label == found for _, label, found, _ in guessed)
+    sure = [(label == found) for _, label, found, share in guessed if share > 0.85]
+    print(f"{name}: {right}/{len(given)} = {right / len(given):.3f}; of the {len(sure)} it is sure of {sum(sure) / max(1, len(sure)):.3f}")
+    for text, label, found, share in guessed if show else ():
+        if label != found:
+            print(f"  {label:9} as {found:9} {share:.2f} {text[:110]!r}")
 
 
 def main() -> int:
-    """Train and say how often it is right on fields of life kept out, and on the hand-written set."""
+    """Train, write the file, and say how often it is right on fields of life kept out and on the messages to develop with."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=40000)
+    parser.add_argument("--show", action="store_true")
+    parser.add_argument("--hand", action="store_true", help="also the total on the hand-written set")
     given = parser.parse_args()
     model = trained(given.count, 20261121)
+    OUT.write_bytes(packed(model))
+    checksums.main()
     rng = random.Random(7)
-    own = [intent.four(rng, own=True) for _ in range(1000)]
-    print("own", sum(model.guess(text)[0] == label for text, label in own) / len(own))
-    hand = [case for line in (HAND / "classify.jsonl").read_text(encoding="utf-8").splitlines() if "labels" not in (case := json.loads(line))]
-    guessed = [(case, *model.guess(case["text"])) for case in hand]
-    print("hand", sum(case["label"] == label for case, label, _ in guessed) / len(guessed))
-    for case, label, sure in guessed:
-        if case["label"] != label:
-            print(f"  {case['label']:9} as {label:9} {sure:.2f} {case['text'][:100]}")
+    told("own", model, [intent.four(rng, own=True) for _ in range(1000)], show=False)
+    told("dev", model, dev(), show=given.show)
+    if given.hand:
+        rows = [json.loads(line) for line in (HERE / "eval" / "classify.jsonl").read_text(encoding="utf-8").splitlines()]
+        told("hand", model, [(row["text"], row["label"]) for row in rows if "labels" not in row], show=False)
     return 0
 
 

@@ -79,7 +79,7 @@ def machine(workers: int | None = None) -> Machine:
 
 
 # Steps where no time is given: what one core does in about two hours (pilot) and half of one (pilot-mini).
-STEPS = {"pilot": 5000, "pilot-mini": 9000}
+STEPS = {"pilot": 3600, "pilot-mini": 6000}
 
 
 @dataclass

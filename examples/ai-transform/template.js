@@ -22,6 +22,8 @@ const RULES = [
   'ALWAYS use the language and the terms in which the task is written.',
   'The answer MUST keep to the form that FORMAT says.',
 ];
+const SENTENCE = /^.*?[.!?](?= |$)/u;
+const MOST_WORDS = 40; // of the sentence that is the TASK of a long prompt
 const BLANKS = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/u; // Python's; \s is another set
 
 /** The parts between blanks. */
@@ -34,15 +36,28 @@ export function template(prompt) {
   if (already) return already;
   const said = new Set(folded(prompt).match(/[\p{L}\p{N}_]+/gu));
   const [, persona, form] = FIELDS.find(([keys]) => keys.split(' ').some(key => said.has(key))) ?? ANYONE;
-  const [first = '', ...rest] = words(prompt).join(' ');
-  return sinc({
+  const text = words(prompt).join(' ');
+  const [first = '', ...rest] = text;
+  const bands = {
     PERSONA: `You are ${persona}.`,
     CONTEXT: 'Someone asked for what TASK says.',
     DATA: 'None is given. What is missing is to be asked for.',
     CONSTRAINTS: RULES.join(' '),
     FORMAT: form,
     TASK: first.toUpperCase() + rest.join(''),
-  });
+  };
+  const made = sinc(bands);
+  if (!short(made)) return made;
+  const [sentence] = bands.TASK.match(SENTENCE) ?? ['']; // a long prompt would make TASK the longest band: what it asks for is a rule
+  const task = sentence && words(sentence).length <= MOST_WORDS ? sentence : 'Do what CONSTRAINTS asks for.';
+  return sinc({ ...bands, CONSTRAINTS: `${bands.CONSTRAINTS} The answer MUST meet the whole of this wish: ${text}`, TASK: task });
+}
+
+/** Whether CONSTRAINTS falls short: it is to be the longest band, with 40 % of all words and five rules. */
+function short(value) {
+  const { constraints_share, constraints_rules } = measured(value, '');
+  const counts = value.fragments.map(({ x }) => words(x).length);
+  return constraints_share < 0.4 || constraints_rules < 5 || counts[BANDS.indexOf('CONSTRAINTS')] < Math.max(...counts);
 }
 
 /** The object of bands by name. */

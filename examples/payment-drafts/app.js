@@ -48,7 +48,7 @@ function rule() {
 
 /** A text as nodes: placeholders as holes, or the values that code put in as marks. */
 function pieces(text, marked) {
-  const values = marked.filter(Boolean).map(value => value.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  const values = marked.filter(value => value.length > 1).map(value => value.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')); // a single figure may be the model's own
   const parts = text.split(values.length ? new RegExp(`((?<!\\w)(?:${values.join('|')})(?!\\w))`) : PLACEHOLDERS);
   return parts.map((part, number) => (number % 2 ? el(values.length ? 'mark' : 'span', values.length ? {} : { class: 'hole' }, part) : part));
 }

@@ -77,7 +77,7 @@ function replied({ text, rows }) {
 }
 
 function answered({ output, homeport }, seconds) {
-  const { model: by, location } = homeport.route;
+  const { model: by = 'code', location = 'no model' } = homeport.route ?? {};
   const tiny = by === 'pilot' ? ' The bundled model is tiny, and often quotes the wrong words.' : '';
   const note = (...before) => el('p', { class: 'note' }, ...before, `Answered by ${by} (${location}), ${homeport.tokens ?? '?'} tokens in ${seconds.toFixed(2)} s.${tiny}`);
   if (output.answer === null) return [el('p', {}, 'The data does not say.'), note()];

@@ -10,15 +10,18 @@ A request's way through the package, from the socket to the receipt:
     app          the composition root: settings → adapters → steps → server
     reloading    what a running gateway can take over, and what only a restart can
     upstreams    the backends of one gateway: made from its settings, looked after, and the names they serve
+    skills       what code does better than the bundled model, code does: its answers to the tasks, and to chats beyond it
     front        how callers come in: a protocol for the model routes, ASGI for all other pages
     tasks        typed functions whose body a model is: asked, read, checked; and the library of those that ship
     serve        the journey on one page: read this first
     client       calls to gateways from Python, over several of them: Client, and transports for the SDKs
     pull         models from the hub or any address, to the data folder: what is there, what it needs, the way here
+    service      at boot: what systemd, launchd or the Task Scheduler is given, and how it is told that the gateway is well
     doctor       what is wrong, and how to put it right: looks at engines, clocks, disk, permissions and proxies
     journey      its steps: accept · admit · answer · cache · choose · dispatch · relay · review · tally
     backends     what answers: engines over HTTP, one in a child process, the bundled pilot
-    fleet        what several workers share: places at backends, what they tell each other, what is done by one of them
+    fleet        what several workers share, and several gateways: places at backends, what they tell each other, what is done by one of them
+    tunnel       how this home is reached from elsewhere: ssh or cloudflared, looked after
     storage      what is kept: the journal and the ledger made from it
     monitor      who is told when a backend goes down and comes back, and by which way; what is counted, and its page for Prometheus
     testing      public fakes: scripted backends, a fault proxy, a manual clock, a talking model

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,6 +17,8 @@ from homeport.backends.pacing import Pacing
 from homeport.backends.pool import Shared
 from homeport.errors import BadSettings, HomeportError, Stopping
 from homeport.fleet.alone import Alone, Crew
+from homeport.fleet.identity import identity
+from homeport.fleet.joining import together_with
 from homeport.front.gateway import After, Live
 from homeport.front.pages import Name, Place
 from homeport.front.protocol import Front
@@ -32,25 +34,27 @@ from homeport.journey.relay import Relay
 from homeport.journey.review import Review
 from homeport.journey.tally import Tally
 from homeport.monitor.history import SAVE_S, History
-from homeport.monitor.measures import Measures
+from homeport.monitor.measures import Figure, Measures
 from homeport.monitor.monitor import Monitor
 from homeport.monitor.prometheus import Exporter
-from homeport.monitor.readings import of_gateway
+from homeport.monitor.readings import of_fleet, of_gateway
 from homeport.monitor.siblings import NoSiblings
 from homeport.monitor.telemetry import telemetry
 from homeport.monitor.traffic import Traffic
-from homeport.ports import Out, Siblings
+from homeport.ports import Out, Pair, Siblings
 from homeport.rules.canned import Canned
 from homeport.serve import Steps, serve
 from homeport.settings import Settings, address, is_loopback
 from homeport.settings.answers import contents
+from homeport.storage import locks
 from homeport.storage.answered import Answered
 from homeport.storage.commit import GroupCommit
 from homeport.storage.journal import Journal
 from homeport.storage.keeper import LedgerKeeper
 from homeport.storage.keys import Keys
+from homeport.tunnel import state as tunnel
 from homeport.upstreams import LOOK_S, Change, Upstreams
-from homeport.vocabulary import Caller, Finding, Incident, Request, Standing
+from homeport.vocabulary import Caller, Finding, FleetStanding, Incident, Request, Standing
 
 if TYPE_CHECKING:
     from homeport.backends.borrowed import Borrower
@@ -74,6 +78,7 @@ class App:
         self.siblings = siblings or NoSiblings()
         self.started_at = time.time()
         self._skew = self.started_at - time.monotonic()  # of the wall clock
+        self.id = identity(self.siblings.folder)
         self.max_body = settings.server.max_body_mb * 1024 * 1024
         self.draining = False
         self.connections: set[Live] = set()
@@ -90,8 +95,10 @@ class App:
         self.after: After = self._commit.after
         self._keeper = LedgerKeeper(settings.server.data)
         self._deadlines = self.clock = Deadlines()
-        self._shared = Shared(self._deadlines, Pacing(), self._commit.after)
-        self.upstreams = Upstreams(settings, self._shared, self._saw, self._crew.at, borrower)
+        self.fleet = together_with(self._crew, settings.fleet, data=settings.server.data, gateway=self.id, workers=self.siblings.folder is not None)
+        self._shared = Shared(self._deadlines, Pacing(), self._commit.after, self.id, self.fleet.hint, self.fleet.once)
+        self.upstreams = Upstreams(settings, self._shared, self._saw, self.fleet.at, borrower)
+        self.fleet.hinted = self.upstreams.hinted
         self._backends, self._catalogue = self.upstreams.backends, self.upstreams.catalogue
         self._monitor = self._watch(settings)
         self._watching: Callable[[str, Finding], None] = lambda _backend, _finding: None  # the monitor's, once this process leads
@@ -106,7 +113,7 @@ class App:
         self._limits = self._counted(settings)
         self._admit = admission(self._keys, self._limits, self._tally.observers, public=self.public)
         self._steps = Steps(
-            accept=Accept(),
+            accept=Accept(self.id),
             admit=self._admit,
             answer=Answers(self._catalogue, self._backends, canned(settings)),
             cache=NoCache(),
@@ -116,8 +123,9 @@ class App:
             review=Review(),
             tally=self._tally,
         )
-        readings = lambda: of_gateway(__version__, self.standings(), self.started_at, self._journal, self._steps.dispatch.held_back)  # noqa: E731
-        self._exporter = Exporter(self._measures, readings, self.siblings, settings.server.data / "outbox.sqlite")
+        self._exporter = Exporter(
+            self._measures, self._readings, self.siblings, settings.server.data / "outbox.sqlite", lambda: tunnel.is_up(self.settings, locks.held)
+        )
         Together.answers(self)
         self._server: asyncio.Server | None = None
         self._patience_s = float("inf")  # of a drain, where somebody is in a hurry
@@ -134,10 +142,11 @@ class App:
         self._commit.bind(loop)
         host, port = address(self.settings.server.listen)
         where: dict[str, Any] = {"sock": self._crew.socket} if self._crew.socket is not None else {"host": host or None, "port": port}
-        self._server = await loop.create_server(lambda: Front(self, loop), backlog=2048, **where)
+        self._server = await loop.create_server(lambda: Front(self), backlog=2048, **where)
         bound = self._server.sockets[0].getsockname()
         shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
         self.url = f"http://{shown}:{bound[1]}"
+        await self.fleet.start()
         await self._crew.join(self._lead)
         self.history.start()
         self._telemetry.start()
@@ -153,13 +162,13 @@ class App:
         ]
 
     def _counted(self, settings: Settings) -> Limits:
-        """The limits of keys, counted with the other workers where there are any."""
-        folder = self.siblings.folder
-        if folder is None:
-            return Limits(settings.limits)
-        from homeport.fleet.levels import Levels
+        """The limits of keys, counted with the other workers and gateways where there are any."""
+        own: Callable[[str], Pair] | None = None
+        if self.siblings.folder is not None:
+            from homeport.fleet.levels import Levels
 
-        return Limits(settings.limits, levels=Levels(folder).at, places=lambda name: self._crew.at(f"key\0{name}"))  # no backend has such a name
+            own = Levels(self.siblings.folder).at
+        return Limits(settings.limits, levels=lambda key: self.fleet.level(key, own(key) if own else [0.0, 0.0]), places=self.fleet.key)
 
     async def _lead(self) -> None:
         """What is done once for all workers of a gateway is done here from now on."""
@@ -179,7 +188,7 @@ class App:
             self._limits.apply(settings.limits)
             self._admit = admission(self._keys, self._limits, self._tally.observers, public=self.public)
         self._steps = msgspec.structs.replace(self._steps, admit=self._admit, answer=answer, relay=Relay())  # a relay knows heads of backends that were
-        if settings.monitor != before.monitor or change.added or change.removed:
+        if settings.monitor != before.monitor or settings.tunnel != before.tunnel or change.added or change.removed:
             old, self._monitor = self._monitor, self._watch(settings)
             self._monitor.incidents = old.incidents
             if self._watching == old.saw:
@@ -216,6 +225,7 @@ class App:
         for task in self._tasks:
             task.cancel()
         await self.upstreams.stop()
+        await self.fleet.stop()
         self._deadlines.stop()
         self._commit.flush()
         await asyncio.get_running_loop().run_in_executor(None, self._put_books_away)
@@ -263,6 +273,11 @@ class App:
             self._pages = Pages(self)
         return self._pages.connection()
 
+    def wanted(self) -> None:
+        """Somebody would like to ask what is away: it is woken where it can be."""
+        for name in {served.routes[0].backend for _, served in self._catalogue.items()}:
+            self._backends[name].wanted()
+
     @property
     def tasks(self) -> Served:
         """What `/tasks` serves; loaded when it is first asked for, unless the settings name files of tasks."""
@@ -285,9 +300,17 @@ class App:
     def incidents(self) -> Sequence[Incident]:
         return self._monitor.incidents
 
+    @property
+    def fleet_standing(self) -> FleetStanding | None:
+        return self.fleet.standing
+
     async def totals(self) -> Mapping[str, int]:
         """Settled Asks by outcome, of all workers."""
         return self.counts if self.siblings.folder is None else await self._exporter.outcomes()
+
+    def _readings(self) -> Iterator[Figure]:
+        yield from of_gateway(__version__, self.standings(), self.started_at, self._journal, self._steps.dispatch.held_back)
+        yield from of_fleet(self.fleet.standing)
 
     async def metrics(self, accept: str, names: Sequence[str]) -> tuple[bytes, str]:
         """`/metrics`, and its content type."""
@@ -308,7 +331,8 @@ class App:
 
     def _watch(self, settings: Settings) -> Monitor:
         traffic = Traffic(self.upstreams.routes, Answered(settings.server.data))
-        return Monitor(settings.server.data, settings.monitor, list(self._backends), traffic, lambda: self.url)
+        looks = {tunnel.NAME: lambda: tunnel.finding(settings, locks.held)} if settings.tunnel is not None else {}
+        return Monitor(settings.server.data, settings.monitor, list(self._backends), traffic, lambda: self.url, looks)
 
     def _saw(self, backend: str, finding: Finding) -> None:
         """A probe in its turn found this."""

@@ -17,6 +17,7 @@
     │   ├── Stalled                 silent beyond one of its clocks
     │   └── BrokeMidStream          the answer ended before its end, or ended with an error
     ├── NoRouteLeft            503  every allowed route failed, or their queues are full
+    ├── Looped                 508  a request came back to a gateway that it had come through
     ├── NotReplayed            503  a backend died of it, as it seems: it is not tried at another
     ├── TaskFailed             502  no model gave an answer that holds; 503 where none answered at all
     ├── Stopping               503  this gateway is going down, and the answer was not done in time
@@ -125,6 +126,7 @@ class BackendError(HomeportError):
     outcome = "failed"  # Attempt.outcome in the receipt
     gone = False  # the backend went away with it: the next connection was refused
     frozen = False  # nothing else came from that backend meanwhile either
+    one_name = False  # it says nothing of what else that backend serves
     retry_in_s: float | None = None  # when it may be asked again, where that is known
 
 
@@ -160,6 +162,14 @@ class NoRouteLeft(HomeportError):
     kind = "server_error"
     code = "no_route"
     retry_after_s = 5
+
+
+class Looped(HomeportError):
+    """Homeports send a request to one another in a circle."""
+
+    status = 508
+    code = "loop"
+    should_retry = False
 
 
 class NotReplayed(HomeportError):

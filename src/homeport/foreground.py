@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from homeport.errors import HomeportError
 from homeport.fleet.control import Control
 from homeport.front import descriptors
+from homeport.service.readiness import Readiness
 from homeport.settings import Settings
 from homeport.vocabulary import Standing
 
@@ -39,13 +40,14 @@ def run(settings: Settings, *, ready: Ready, reread: Reread) -> int:
     from homeport.app import App  # the parent of workers does without
 
     descriptors.allow_more()
+    readiness = Readiness.found()
     app = App(settings)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_foreground(app, ready, reread))
+        runner.run(_foreground(app, ready, reread, readiness))
     return 0
 
 
-async def _foreground(app: App, ready: Ready, reread: Reread) -> None:
+async def _foreground(app: App, ready: Ready, reread: Reread, readiness: Readiness) -> None:
     ended = asyncio.Event()
 
     def end() -> None:
@@ -68,10 +70,13 @@ async def _foreground(app: App, ready: Ready, reread: Reread) -> None:
     try:
         await control.start()
         ready(app.url, app.standings())
+        readiness.ready(app.url)
         await ended.wait()
     finally:
+        readiness.stopping(app.settings.server.drain_timeout_s)
         await control.stop()
         await app.stop()
+        await readiness.leave()
 
 
 async def reloaded(app: App, reread: Reread) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
 
 from homeport.vocabulary import Ask, Caller, Errand, Receipt, Route, Said, Standing
 
@@ -257,8 +259,46 @@ class Asker(Protocol):
         With `hear` it comes as a stream, and each piece of its text is handed over. Raises HomeportError: what the gateway said.
         """
 
-    async def places(self, model: str, *, fresh: bool = False) -> Sequence[tuple[str | None, str]]:
+    async def places(self, model: str, *, private: bool = False) -> Sequence[tuple[str | None, str]]:
         """The engine ("llama.cpp" "vllm" "ollama" …, None where it is not known) and the location of each backend behind a name; empty for none.
 
-        Unless it is to be `fresh`, what was so some seconds ago will do.
+        What was so some seconds ago will do. Before a `private` ask it must be as it is now, and of those that keep such asks on local
+        backends; nobody else is asked then. Raises HomeportError where nobody says that.
         """
+
+
+class Heard(Struct, frozen=True):
+    """What a tunnel's child process said. `reason` is for people.
+
+    connected: the way stands, as far as the child knows. unreachable: the other side is not there. lost: it was, and is gone.
+    held: the place on the other side is taken. refused: the other side, or this one, will not have it, and trying again will not help by itself.
+    """
+
+    event: Literal["connected", "unreachable", "lost", "held", "refused"]
+    reason: str
+
+
+class Tunnel(Protocol):
+    """A way into this home from elsewhere, held open by a child process."""
+
+    @property
+    def kind(self) -> str:
+        """ssh | cloudflared"""
+
+    @property
+    def url(self) -> str | None:
+        """Where this home can be asked from here by way of the tunnel; None where only the other end can."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the child's environment has beside this process's own; secrets are here, never in its command line."""
+
+    @property
+    def asks(self) -> str:
+        """Who should be asking through it, for people."""
+
+    def command(self, relay: str) -> list[str]:
+        """The child's command line; where the kind relays, what comes in goes to `relay`, HOST:PORT. Raises HomeportError, OSError."""
+
+    def hear(self, line: str) -> Heard | None:
+        """What a line of the child's says, or None where that is nothing of note."""

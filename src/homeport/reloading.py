@@ -13,6 +13,7 @@ def refuse(running: Settings, wanted: Settings) -> None:
         ("server.listen", ours.listen != theirs.listen, f", which listens at {ours.listen} and would at {theirs.listen}"),
         ("server.data", ours.data != theirs.data, f", which uses {ours.data} and would use {theirs.data}"),
         ("telemetry.otlp_url", running.telemetry.otlp_url != wanted.telemetry.otlp_url, ""),
+        ("[fleet]", running.fleet != wanted.fleet, ""),
     ]
     problems = [
         f"{wanted.path or 'the settings'}: {name} cannot change while the gateway runs{said}. Restart the gateway, or put the old value back"

@@ -64,7 +64,7 @@ class Upstreams:
         settings: Settings,
         shared: Shared,
         saw: Callable[[str, Finding], None],
-        places: Callable[[str], Places | None] = lambda _: None,
+        places: Callable[[str], Places],
         borrower: Borrower | None = None,
     ) -> None:
         self.settings = settings
@@ -121,6 +121,12 @@ class Upstreams:
         for backend in list(self.backends.values()):
             self._attend(backend, watched=True)
         await asyncio.gather(*self._attended.values())
+
+    def hinted(self, name: str, models: list[str]) -> None:
+        """Another gateway has ceased to ask a backend, or models there."""
+        backend = self.backends.get(name)
+        if backend is not None:
+            backend.hinted(models)
 
     def measured(self, receipt: Receipt) -> None:
         """An answer is over: how fast its backend was, where it was asked first (Tally.observers)."""
@@ -209,7 +215,8 @@ class Upstreams:
     @staticmethod
     def _told(settings: Settings) -> list[BackendSettings]:
         """The backends of the settings; without any, whatever engine may be on loopback, and the pilot."""
-        return [*discovery.candidates(), discovery.bundled()] if settings.discover else list(settings.backends.values())
+        named = list(settings.backends.values())  # with discovery those that routes name without a section: bundled ones
+        return [*discovery.candidates(), discovery.bundled(), *(backend for backend in named if backend.name != "pilot")] if settings.discover else named
 
     def _made(self, settings: BackendSettings) -> HttpBackend:
         if settings.kind not in ("engine", "pilot"):
@@ -219,7 +226,12 @@ class Upstreams:
             backend.probing.down_after = self.settings.monitor.down_after
             return backend
         engine = self._engine(settings)
-        backend = HttpBackend(settings, engine, self._shared, places=self._places(settings.name))
+        make = HttpBackend
+        if settings.kind == "pilot":
+            from homeport.skills.backend import PilotBackend  # what code does better, code does
+
+            make = PilotBackend
+        backend = make(settings, engine, self._shared, places=self._places(settings.name))
         backend.models = [settings.name]
         engine.on_change = lambda: self._soon(backend)
         return backend
@@ -235,6 +247,7 @@ class Upstreams:
             context=settings.context,
             name=settings.name,
             log=self.settings.server.data / f"engine-{settings.name}.log",
+            digest=discovery.digest(settings),
         )
         return engine
 
@@ -314,7 +327,7 @@ class Upstreams:
         backend.probe_at = float("inf")
         finding = await backend.probe()
         if backend.health.whole.open and not (backend.probing.discovered and not backend.models):
-            backend.probe_at = time.monotonic() + backend.health.opens_in("")
+            backend.probe_at = time.monotonic() + backend.look_in_s
         if watched:
             self._saw(backend.name, finding)
         self._list()

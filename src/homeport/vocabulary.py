@@ -70,6 +70,7 @@ class Ask(Struct, frozen=True, gc=False):
     app: str | None = None  # what the caller calls itself (its User-Agent's first word)
     versions: bytes = b""  # Anthropic's version and beta header lines, sent on to a backend that speaks it
     errand: Errand | None = None  # where a task asks
+    via: bytes = b""  # the Homeports it came through, by the ids of their runs, with commas between
 
 
 class Begun(Struct, frozen=True, gc=False):
@@ -89,6 +90,7 @@ class Route(Struct, frozen=True, gc=False):
     on_break: str = "error"  # error | continue: what follows where its stream breaks
     engine: str | None = None  # known to run there, and to be asked in OpenAI's dialect; told only where a cut answer may be continued
     begun: Begun | None = None  # what the answer is to go on from
+    private: bool = False  # its model never leaves local backends: another Homeport behind is told
 
 
 class Usage(Struct, frozen=True, gc=False):
@@ -182,7 +184,7 @@ class Weights(Struct, frozen=True, gc=False):
 class Card(Struct, frozen=True, gc=False):
     """What is known of one model at one backend, learnt without a generation; None, or nothing said, where it was not told."""
 
-    engine: str | None = None  # "ollama" "llama.cpp" "vllm" "anthropic"
+    engine: str | None = None  # "ollama" "llama.cpp" "vllm" "anthropic" "homeport"
     version: str | None = None  # of the engine
     context: int | None = None  # tokens that a prompt and its answer may have, as it is loaded now
     trained: int | None = None  # … as it was made for
@@ -191,6 +193,7 @@ class Card(Struct, frozen=True, gc=False):
     format: str = "unknown"  # "yes": JSON holds, with thinking and without; "schema": that of a schema does, bare "json" not; "no"
     cuts: bool = False  # it cuts a prompt that is too long, and says nothing
     weights: Weights = Weights()
+    about: str = ""  # what it is, of a model that comes with Homeport
 
     @property
     def lacks(self) -> frozenset[str]:
@@ -201,6 +204,28 @@ class Card(Struct, frozen=True, gc=False):
 
 STATES = ("healthy", "loading", "degraded", "drained", "open")
 """Of a backend, from best to worst."""
+
+
+class Behind(Struct, frozen=True, gc=False):
+    """A backend of a Homeport that is itself a backend here, as that one tells of it."""
+
+    name: str
+    state: str = "healthy"  # one of STATES
+    reason: str = ""
+    in_flight: int = 0
+    max_in_flight: int = 0
+    queued: int = 0
+    location: str = "local"
+
+
+class Node(Struct, frozen=True, gc=False):
+    """What a Homeport that is a backend here said of itself last; its backends' figures added up."""
+
+    version: str
+    in_flight: int
+    max_in_flight: int
+    queued: int
+    backends: list[Behind]
 
 
 class Standing(Struct, frozen=True, gc=False):
@@ -221,6 +246,19 @@ class Standing(Struct, frozen=True, gc=False):
     retry_at: float | None = None  # open: when it is tried again, seconds since the epoch
     cold_start_s: float | None = None  # how long it took to load when it came back last
     zombies: int = 0  # places of answers that were given up, which it may still be computing
+    node: Node | None = None  # what it said of itself, where it is a Homeport
+
+
+class FleetStanding(Struct, frozen=True, gc=False):
+    """How this gateway stands with those that share its backends, as `/status` shows it."""
+
+    state: str  # together | away
+    reason: str  # away: why the store cannot be used
+    since: float  # seconds since the epoch
+    gateways: int  # seen last, this one included
+    workers: int  # their processes
+    store: str  # where it is, without who asks
+    round_trip_ms: float | None = None  # a moving average
 
 
 class Finding(Struct, frozen=True, gc=False):

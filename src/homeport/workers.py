@@ -33,6 +33,7 @@ from homeport.fleet.member import Papers
 from homeport.fleet.sockets import SocketFolder
 from homeport.foreground import Orders, Ready, Reread, loop_factory, on_signals, refused, taken
 from homeport.front import descriptors
+from homeport.service.readiness import Readiness
 from homeport.settings import Settings, address
 from homeport.vocabulary import Standing
 
@@ -56,12 +57,13 @@ def run(settings: Settings, count: int, *, ready: Ready, reread: Reread) -> int:
         OSError: the address cannot be had.
     """
     descriptors.allow_more()
+    readiness = Readiness.found()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_supervise(settings, count, ready, reread))
+        runner.run(_supervise(settings, count, ready, reread, readiness))
     return 0
 
 
-async def _supervise(settings: Settings, count: int, ready: Ready, reread: Reread) -> None:
+async def _supervise(settings: Settings, count: int, ready: Ready, reread: Reread, readiness: Readiness) -> None:
     parent = Parent(settings, count, reread)
     ended = asyncio.Event()
 
@@ -77,10 +79,13 @@ async def _supervise(settings: Settings, count: int, ready: Ready, reread: Rerea
         url, standings = await parent.start()
         await control.start()
         ready(url, standings)
+        readiness.ready(url)
         await ended.wait()
     finally:
+        readiness.stopping(parent.settings.server.drain_timeout_s)
         await control.stop()
         await parent.stop()
+        await readiness.leave()
 
 
 class Hand:

@@ -15,9 +15,10 @@ from tests.architecture import budgets, imports, places, tree
 # Where everything may be caught, and why. Nothing else: name what can fail.
 BROAD_ALLOWED = {
     "src/homeport/app.py:every": "a supervised background loop: one failure must not end it",
+    "src/homeport/backends/answer.py:Answer._hand": "what reads a stream may fail in any way; raised again in the journey that waits for it",
     "src/homeport/embedded.py:Gateway._run": "a thread's end, raised again in the thread that entered",
     "src/homeport/runner.py:Runner._step": "the end of a coroutine, handed whole to whoever started it, as asyncio.Task does",
-    "src/homeport/tasks/guarding.py:apart.run": "a thread's end, handed whole to whoever waits for it",
+    "src/homeport/tasks/guarding.py:_begun.run": "a thread's end, handed whole to whoever waits for it",
     "src/homeport/tasks/guarding.py:guarded": "a task's author's code may fail in any way; its text may quote an answer, so only its kind is told",
     "src/homeport/upstreams.py:Upstreams._guarded": "a supervised background task: one failure must not end the looking after",
     "tests/gateway.py:Running._run": "a thread's end, raised again in the test",

@@ -27,13 +27,15 @@ CONTRAST = """(() => {
   for (const element of document.body.querySelectorAll('*')) {
     const own = [...element.childNodes].filter(node => node.nodeType === 3 && node.textContent.trim()).map(node => node.textContent.trim()).join(' ');
     const words = own || (element.matches('input, textarea') ? element.value || element.placeholder : '');
-    if (!words || !element.checkVisibility() || element.matches('option, .unseen, script, noscript')) continue;
-    const [a, b] = [light(parts(getComputedStyle(element).color).rgb), light(behind(element))];
+    if (!words || !element.checkVisibility() || element.matches('option, .unseen, script, noscript') || element.closest('title')) continue;
+    const style = getComputedStyle(element);
+    const [a, b] = [light(parts(element.ownerSVGElement ? style.fill : style.color).rgb), light(behind(element))];
     found.push([Math.round((Math.max(a, b) + .05) / (Math.min(a, b) + .05) * 100) / 100, words.slice(0, 40)]);
   }
   return found.sort((a, b) => a[0] - b[0]);
 })()"""
-WIDER = """[...document.querySelectorAll('body *')].filter(e => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 1)
+# What reaches beyond the screen, but for what scrolls by itself (`.wide`).
+WIDER = """[...document.querySelectorAll('body *')].filter(e => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.wide'))
   .map(e => e.outerHTML.slice(0, 120))"""
 UNNAMED = """[...document.querySelectorAll('button, input, select, textarea')].filter(e => e.checkVisibility())
   .filter(e => !(e.labels?.length || e.getAttribute('aria-label') || e.textContent.trim())).map(e => e.outerHTML.slice(0, 120))"""

@@ -25,7 +25,7 @@ BANDS = {
     "PERSONA": "You are an organiser who has planned many outings.",
     "CONTEXT": "Ten people, an afternoon, a river bank.",
     "DATA": "None is given. The date would be needed.",
-    "CONSTRAINTS": "ALWAYS name quantities. NEVER assume a grill. The plan MUST work in rain. ALWAYS keep it simple. NEVER go beyond a day.",
+    "CONSTRAINTS": "ALWAYS name quantities. NEVER assume a grill. The plan MUST work in rain. ALWAYS keep it very simple. NEVER go beyond a single day.",
     "FORMAT": "A numbered list.",
     "TASK": "Plan a picnic for ten people.",
 }
@@ -53,6 +53,9 @@ PROMPTS = [
     "ﬁ code_x code",
     "日本語のコード 一二三",
     "x" * 3000,
+    "Write a travel report. " + "It tells of rivers, hills and the people there. " * 30,
+    "write of " + "rivers and hills and " * 40,
+    "Is v1.2 good? " * 60,
     "<script>alert(1)</script> & \"quotes\" 'too'",
     "what is the formula of water?",
     '{"formula": "x", "fragments": []}',
@@ -240,10 +243,11 @@ def test_a_sinc_object_passes_through(browser: Chromium, backend: ScriptedBacken
 
 def test_model_text_is_text(browser: Chromium, backend: ScriptedBackend, example: Example) -> None:
     harm = '<img src=x onerror="window.ran = 1"><script>window.ran = 1</script><b>bold</b> &amp; javascript:alert(1) ' + "W" * 200
-    backend.default = json.dumps(dict.fromkeys(BANDS, harm))
+    bands = {**dict.fromkeys(BANDS, harm), "CONSTRAINTS": f"NEVER ALWAYS MUST NEVER ALWAYS {harm} {harm} {harm} {harm}"}
+    backend.default = json.dumps(bands)
     page = started(browser, example, harm, width=360)
     shows(page, WHOLE)
-    assert page.tell(TEXTS) == [harm] * 6
+    assert page.tell(TEXTS) == list(bands.values())
     assert page.tell("document.querySelectorAll('main b, main img, main script').length") == 0
     assert page.tell("window.ran") is None
     clean(page, 360)

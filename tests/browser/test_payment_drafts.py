@@ -83,7 +83,8 @@ def test_a_draft(browser: Chromium, example: Example, width: int, dark: bool) ->
     letter = page.tell(LETTER)
     assert letter.startswith("Dear Hollow Pine Joinery, € 1,240.00 was due on ") and ", 9 days ago." in letter and "{" not in letter
     marks = page.tell("[...document.querySelectorAll('#draft mark')].map(e => e.textContent)")
-    assert {"Hollow Pine Joinery", "€ 1,240.00", "9"} <= set(marks)
+    assert {"Hollow Pine Joinery", "€ 1,240.00"} <= set(marks)
+    assert "9" not in marks, "the model may write a single figure itself"
     clean(page, width)
     click(page, "Edit")
     clean(page, width)

@@ -15,8 +15,8 @@ from homeport.monitor.counts import Counts
 from homeport.rules.heartbeat import Beats, day
 from homeport.testing.backend import ScriptedBackend
 from homeport.testing.script import Answer
-from tests.browser import chromium
 from tests.browser.chromium import Chromium
+from tests.browser.showing import CONTRAST, WIDER, opened
 from tests.caller import asked, chat
 from tests.gateway import Running, config, soon
 from tests.unit.front.status.samples import spread
@@ -25,35 +25,7 @@ pytestmark = pytest.mark.slow
 PHONE, DESK = 360, 1280
 LONG = "a-model-whose-name-is-as-long-as-some-names-on-the-hub-really-are-instruct-q4_k_m.gguf"
 
-# For every element with words of its own: its colour against what lies behind it (WCAG 2.2, 1.4.3); the worst pairs first.
-CONTRAST = """(() => {
-  const parts = colour => { const found = colour.match(/[\\d.]+/g).map(Number); return {rgb: found.slice(0, 3), alpha: found[3] ?? 1}; };
-  const linear = v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
-  const light = rgb => rgb.map(v => linear(v / 255)).reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
-  const behind = element => { for (; element; element = element.parentElement) {
-    const found = parts(getComputedStyle(element).backgroundColor); if (found.alpha > 0) return found.rgb; } return [255, 255, 255]; };
-  const found = [];
-  for (const element of document.body.querySelectorAll('*')) {
-    const words = [...element.childNodes].filter(node => node.nodeType === 3 && node.textContent.trim()).map(node => node.textContent.trim()).join(' ');
-    if (!words || element.closest('title')) continue;
-    const style = getComputedStyle(element);
-    const [a, b] = [light(parts(element.ownerSVGElement ? style.fill : style.color).rgb), light(behind(element))];
-    found.push([Math.round((Math.max(a, b) + .05) / (Math.min(a, b) + .05) * 100) / 100, words.slice(0, 40)]);
-  }
-  return found.sort((a, b) => a[0] - b[0]);
-})()"""
-WIDER = """[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.wide'))
-  .map(e => e.outerHTML.slice(0, 99))"""
 SMALLEST = """Math.min(...[...document.querySelectorAll('.plot text')].map(text => text.getBoundingClientRect().height))"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Chromium]:
-    program = chromium.found()
-    if program is None:
-        pytest.skip("there is no Chromium on this machine; tests/needs --install brings it where apt-get may be used")
-    with chromium.browser(program) as browser:
-        yield browser
 
 
 @pytest.fixture
@@ -82,17 +54,14 @@ def empty(tmp_path: Path) -> Iterator[str]:
         yield gateway.url
 
 
-def opened(browser: Chromium, url: str, **look: Any) -> Chromium:
-    browser.look(**look)
-    browser.said.clear()
-    browser.open(f"{url}/status")
-    return browser
+def shown(browser: Chromium, url: str, **look: Any) -> Chromium:
+    return opened(browser, f"{url}/status", **look)
 
 
 @pytest.mark.parametrize("width", [PHONE, 768, DESK])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_with_much_to_show(browser: Chromium, full: str, width: int, dark: bool) -> None:
-    page = opened(browser, full, width=width, dark=dark)
+    page = shown(browser, full, width=width, dark=dark)
     assert page.said == []
     assert page.tell("document.querySelector('h1').innerText").startswith("home does not answer (connection refused)")
     assert page.tell("document.styleSheets.length") == 1
@@ -113,7 +82,7 @@ def test_with_much_to_show(browser: Chromium, full: str, width: int, dark: bool)
 
 @pytest.mark.parametrize("width", [PHONE, DESK])
 def test_with_nothing_to_show(browser: Chromium, empty: str, width: int) -> None:
-    page = opened(browser, empty, width=width)
+    page = shown(browser, empty, width=width)
     assert page.said == []
     assert page.tell("document.documentElement.scrollWidth") <= width
     said = page.tell("document.body.innerText")
@@ -122,13 +91,13 @@ def test_with_nothing_to_show(browser: Chromium, empty: str, width: int) -> None
 
 
 def test_by_keyboard(browser: Chromium, full: str) -> None:
-    page = opened(browser, full, width=PHONE)
+    page = shown(browser, full, width=PHONE)
     reached = []
     for _ in range(3):
         page.press("Tab", 9)
         reached.append(page.tell("document.activeElement.tagName + ' ' + document.activeElement.textContent"))
     assert reached == ["A Refresh", "SUMMARY Day by day, home", "SUMMARY Day by day, vm"]
-    page = opened(browser, full, width=PHONE)
+    page = shown(browser, full, width=PHONE)
     for _ in range(2):
         page.press("Tab", 9)
     assert page.tell("getComputedStyle(document.activeElement).outlineStyle") == "solid"
@@ -138,7 +107,7 @@ def test_by_keyboard(browser: Chromium, full: str) -> None:
 
 
 def test_for_a_screen_reader(browser: Chromium, full: str) -> None:
-    page = opened(browser, full)
+    page = shown(browser, full)
     page.call("Accessibility.enable")
     nodes = [node for node in page.call("Accessibility.getFullAXTree")["nodes"] if not node.get("ignored")]
     page.call("Accessibility.disable")
@@ -154,7 +123,7 @@ def test_for_a_screen_reader(browser: Chromium, full: str) -> None:
 
 def test_the_policy_is_in_force(browser: Chromium, full: str) -> None:
     """What an attacker could put in would not run, nor load: the test of the tests above."""
-    page = opened(browser, full)
+    page = shown(browser, full)
     page.tell("(() => { const put = document.createElement('script'); put.textContent = 'window.ran = true'; document.body.append(put); })()")
     page.tell(
         "(() => { const put = document.createElement('div'); put.innerHTML = '<p style=\"color:red\"><img src=\"/x.png\">'; document.body.append(put); })()"
@@ -163,7 +132,7 @@ def test_the_policy_is_in_force(browser: Chromium, full: str) -> None:
 
 
 def test_refreshing_needs_no_script(browser: Chromium, empty: str) -> None:
-    page = opened(browser, empty)
+    page = shown(browser, empty)
     page.call("Emulation.setScriptExecutionDisabled", value=True)
     try:
         page.open(f"{empty}/status")

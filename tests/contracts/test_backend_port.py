@@ -17,6 +17,7 @@ from homeport.backends.http import FixedEndpoint, HttpBackend
 from homeport.backends.pacing import Pacing
 from homeport.backends.pool import Shared
 from homeport.errors import BackendError, BrokeMidStream, Refused, Stalled, Unreachable
+from homeport.fleet.alone import Alone
 from homeport.ports import Backend, Upstream
 from homeport.rules.selection import FULL, WELL
 from homeport.runner import drive
@@ -87,7 +88,7 @@ class Http:
         self.deadlines.start()
         self.stack.callback(self.deadlines.stop)
         settings = BackendSettings(name="only", kind="openai", url=url, first_token_timeout_s=0.25, idle_timeout_s=0.25, **LIMITS)  # type: ignore[arg-type]
-        backend = HttpBackend(settings, FixedEndpoint(url, None), Shared(self.deadlines, Pacing(), at_once))
+        backend = HttpBackend(settings, FixedEndpoint(url, None), Shared(self.deadlines, Pacing(), at_once), places=Alone().at(""))
         self.stack.callback(backend.close)
         return backend
 

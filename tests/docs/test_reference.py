@@ -20,11 +20,13 @@ from homeport.cli.program import COMMANDS, GROUPS
 from homeport.front import asgi
 from homeport.settings import answers as answer_settings
 from homeport.settings import backend as backend_settings
+from homeport.settings import fleet as fleet_settings
 from homeport.settings import limits as limit_settings
 from homeport.settings import monitor as monitor_settings
 from homeport.settings import reading, tree
 from homeport.settings import tasks as task_settings
 from homeport.settings import telemetry as telemetry_settings
+from homeport.settings import tunnel as tunnel_settings
 from homeport.vocabulary import Attempt, Event, Incident, Receipt, Standing
 from tests.docs.pages import ROOT, Page, rows
 
@@ -36,8 +38,10 @@ SECTIONS: list[tuple[str, type[Struct], tuple[str, ...]]] = [
     ("[monitor]", tree.MonitorSettings, monitor_settings.KEYS),
     ("[limits]", tree.LimitSettings, limit_settings.KEYS),
     ("[telemetry]", tree.TelemetrySettings, telemetry_settings.KEYS),
+    ("[fleet]", tree.FleetSettings, fleet_settings.KEYS),
     ("[tasks]", tree.TaskSettings, task_settings.KEYS),
     ("[answers.NAME]", tree.AnswerSettings, answer_settings.KEYS),
+    ("[tunnel]", tree.TunnelSettings, tunnel_settings.KEYS),
 ]
 
 
@@ -58,12 +62,8 @@ def test_the_tree_holds_no_setting_that_cannot_be_set() -> None:
     assert {field.name for field in msgspec.structs.fields(tree.KeyLimits)} == set(limit_settings.KEY)
 
 
-def test_later_sections_and_variables_are_documented() -> None:
-    page = Page("docs/configure.md")
-    later = page.section("Other sections")
-    for section, keys in reading.LATER.items():
-        assert all(f"`{name}`" in later for name in (f"[{section}]", *keys))
-    assert set(rows(page.section("Environment"))) == set(reading.VARIABLES)
+def test_variables_are_documented() -> None:
+    assert set(rows(Page("docs/configure.md").section("Environment"))) == set(reading.VARIABLES)
 
 
 @pytest.mark.parametrize("kind", [*backend_settings.KINDS])
@@ -203,6 +203,5 @@ def test_the_files_and_names_of_the_trace_exist() -> None:
     assert len(files) > 8
     assert [file for file in files if not (ROOT / "src" / "homeport" / f"{file}.py").is_file()] == []
     for owner, member in re.findall(r"`([A-Z]\w+)\.(\w+)`", Page("docs/architecture.md").prose):
-        body = re.search(rf"^class {owner}\b.*?(?=^class |\Z)", SOURCE, re.MULTILINE | re.DOTALL)
-        assert body is not None, owner
-        assert re.search(rf"\b(def )?{member}\b", body[0]), f"{owner}.{member}"
+        bodies = re.findall(rf"^class {owner}\b.*?(?=^class |\Z)", SOURCE, re.MULTILINE | re.DOTALL)  # two rooms may have a class of one name
+        assert any(re.search(rf"\b(def )?{member}\b", body) for body in bodies), f"{owner}.{member}"

@@ -7,13 +7,14 @@ import pytest
 from tests import figures
 from tests.docs.pages import ROOT, Page
 from tests.reliability import __main__ as reliability
-from tests.reliability.page import SECTIONS, Figure, filled, places
+from tests.reliability.page import ELSEWHERE, SECTIONS, Figure, filled, places
 
-PAGE = Page("docs/reliability.md")
+PAGE, CHAIN = Page("docs/reliability.md"), Page("docs/chain.md")
 
 
 def test_every_section_has_its_place_and_its_tests() -> None:
-    assert places(PAGE.text) == list(SECTIONS)
+    assert places(PAGE.text) == [name for name in SECTIONS if name not in ELSEWHERE]
+    assert places(CHAIN.text) == list(ELSEWHERE)
     for name, tests in SECTIONS.items():
         for test in tests:
             where = test.removeprefix("-m ").replace(".", "/") if test.startswith("-m ") else test
@@ -24,7 +25,8 @@ def test_every_section_has_its_place_and_its_tests() -> None:
 def test_the_figures_are_those_that_were_kept() -> None:
     kept = reliability.kept()
     assert {figure.name.partition(".")[0] for figure in kept} <= SECTIONS.keys()
-    assert filled(PAGE.text, kept) == PAGE.text, "written by hand: use `make reliability`"
+    for page in (PAGE, CHAIN):
+        assert filled(page.text, kept) == page.text, "written by hand: use `make reliability`"
 
 
 def test_figures_get_into_their_places() -> None:

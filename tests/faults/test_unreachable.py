@@ -6,6 +6,7 @@ import asyncio
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,10 +16,12 @@ import pytest
 import homeport.backends.answer
 import homeport.backends.line
 from homeport.backends.deadlines import Deadlines
-from homeport.backends.http import FixedEndpoint, HttpBackend
+from homeport.backends.http import LOOK_AGAIN_S, FixedEndpoint, HttpBackend
 from homeport.backends.pacing import Pacing
 from homeport.backends.pool import Shared
+from homeport.fleet.alone import Alone
 from homeport.settings import BackendSettings
+from homeport.settings.tree import Location
 from homeport.testing.backend import ScriptedBackend
 from homeport.testing.loopback import bound
 from homeport.testing.script import Answer, Bytes, Fault, Point, Refuse
@@ -115,14 +118,31 @@ def at_once(send: Callable[[bytes], object], data: bytes) -> None:
     send(data)
 
 
-def made(url: str, discovered: bool) -> tuple[HttpBackend, Deadlines]:
+def made(url: str, discovered: bool, location: Location = "local") -> tuple[HttpBackend, Deadlines]:
     """A backend with clocks of its own; needs a running loop."""
     deadlines = Deadlines()
     deadlines.start()
     shared = Shared(deadlines, Pacing(), at_once)
-    backend = HttpBackend(BackendSettings(name="only", kind="openai", url=url), FixedEndpoint(url, None), shared)
+    backend = HttpBackend(BackendSettings(name="only", kind="openai", url=url, location=location), FixedEndpoint(url, None), shared, places=Alone().at("only"))
     backend.probing.discovered = discovered
     return backend, deadlines
+
+
+@pytest.mark.parametrize(("location", "discovered", "soon"), [("local", False, True), ("cloud", False, False), ("local", True, False)])
+def test_what_is_ours_is_looked_at_again_soon_however_long_it_is_away(nobody: str, location: Location, discovered: bool, soon: bool) -> None:
+    """Asks stay away for longer and longer; a probe costs nothing. What nobody named need not be looked for."""
+
+    async def go() -> None:
+        backend, deadlines = made(nobody, discovered, location)
+        for _ in range(12):
+            await backend.probe()
+        assert backend.health.opens_in("") > 10.0
+        waits = backend.look_in_s, backend.probe_at - time.monotonic()  # as those who look after it reckon, and as it says itself
+        assert (max(waits) <= LOOK_AGAIN_S) if soon else (backend.look_in_s > 10.0)
+        backend.close()
+        deadlines.stop()
+
+    asyncio.run(go())
 
 
 @pytest.mark.parametrize("streamed", [True, False], ids=["stream", "whole"])

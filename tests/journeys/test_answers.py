@@ -116,6 +116,12 @@ def test_a_task_is_never_answered_so(gateway: Running) -> None:
     assert heard.text == "the model's own"
 
 
+def test_what_is_private_is(gateway: Running, backend: ScriptedBackend) -> None:
+    """A Homeport in front says only that; a task says its name as well."""
+    assert asked(gateway.url, chat("help"), headers={"homeport-private": "true"}).text == "Ask about {a project}."
+    assert backend.generations == 0
+
+
 def test_a_reload_reads_the_data_anew_and_refuses_a_file_that_is_broken(gateway: Running, tmp_path: Path) -> None:
     def reloaded(settings: Settings) -> None:
         asyncio.run_coroutine_threadsafe(gateway.app.reload(settings), gateway._loop).result(20)

@@ -13,7 +13,7 @@ from homeport.cli import main
 from homeport.monitor.outbox import Outbox
 from homeport.testing.backend import ScriptedBackend
 from homeport.testing.script import Refuse
-from tests.gateway import Running, config
+from tests.gateway import Running, config, soon
 
 Drift = Callable[..., tuple[int, Any]]
 
@@ -81,3 +81,30 @@ def _target() -> str:
     from homeport.monitor.notify import targets
 
     return targets(["json://127.0.0.1:9/x"])[0].key
+
+
+def test_a_backend_that_is_off_or_was_not_looked_at_has_not_drifted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("HOMEPORT_CONFIG", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOMEPORT_DATA", str(tmp_path / "data"))
+
+    def drift(gateway: Running) -> tuple[int, Any]:
+        monkeypatch.setenv("HOMEPORT_URL", gateway.url)
+        capsys.readouterr()
+        return main(("drift", "--json")), json.loads(capsys.readouterr().out)
+
+    def digest(gateway: Running) -> str | None:
+        card = gateway.status()["models"][0]["routes"][0]["card"]
+        return card["digest"] if card else None
+
+    models = {"default": {"routes": [{"backend": "home", "model": "m"}]}}
+    with ScriptedBackend("x", style="ollama", models=["m"]) as backend:
+        path = config(tmp_path, {"home": {"kind": "ollama", "url": backend.url}}, models=models, monitor={"probe_interval_s": 0.2})
+        with Running(path) as gateway:
+            assert soon(lambda: digest(gateway) is not None, 20)
+            assert drift(gateway)[1]["recorded"] is True
+    with Running(path) as gateway:
+        assert digest(gateway) is None
+        assert drift(gateway) == (0, {"ok": True, "drift": [], "models": 1, "cases": 0, "recorded": False})

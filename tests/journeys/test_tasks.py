@@ -187,7 +187,7 @@ def test_an_unknown_task_is_told_with_the_nearest_name(gateway: Running) -> None
 
 
 def test_scatter_has_a_page_of_its_own(gateway: Running, backend: ScriptedBackend) -> None:
-    bands = dict.fromkeys(("PERSONA", "CONTEXT", "DATA", "CONSTRAINTS", "FORMAT", "TASK"), "x")
+    bands = dict.fromkeys(("PERSONA", "CONTEXT", "DATA", "CONSTRAINTS", "FORMAT", "TASK"), "x") | {"CONSTRAINTS": "NEVER ALWAYS MUST NEVER ALWAYS"}
     backend.default = as_said(bands)
     heard = asked(gateway.url, {"prompt": "plan a picnic"}, path="/scatter")
     assert len(heard.json["sinc"]["fragments"]) == 6

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from homeport.backends.leases import Lease, Leases, LeftOut, QueueFull
+from homeport.fleet.alone import Alone
 
 KEYS = st.sampled_from(["anna", "ben", None])
 
@@ -29,7 +30,7 @@ class Machine(RuleBasedStateMachine):
     @initialize(limit=st.integers(1, 4), queue=st.integers(0, 6))
     def begin(self, limit: int, queue: int) -> None:
         self.loop = asyncio.new_event_loop()
-        self.leases = Leases(limit, queue, 1000.0)
+        self.leases = Leases(limit, queue, 1000.0, Alone().at(""))
         self.held: list[Lease] = []
         self.lingering = 0
         self.waiting: list[Waiter] = []
@@ -155,7 +156,7 @@ TestMachine.settings = settings(max_examples=150, stateful_step_count=40, deadli
 
 def test_keys_take_turns() -> None:
     async def go() -> list[str | None]:
-        leases = Leases(1, 16, 10.0)
+        leases = Leases(1, 16, 10.0, Alone().at(""))
         held = leases.take()
         order: list[str | None] = []
 
@@ -178,7 +179,7 @@ def test_keys_take_turns() -> None:
 
 def test_a_wait_has_an_end_and_says_how_it_stood() -> None:
     async def go() -> Any:
-        leases = Leases(1, 2, 0.05)
+        leases = Leases(1, 2, 0.05, Alone().at(""))
         leases.take()
         first, second = asyncio.ensure_future(leases.wait("a")), asyncio.ensure_future(leases.wait("b"))
         await asyncio.sleep(0)
@@ -193,7 +194,7 @@ def test_a_wait_has_an_end_and_says_how_it_stood() -> None:
 
 def test_the_greediest_key_makes_room() -> None:
     async def go() -> None:
-        leases = Leases(1, 3, 10.0)
+        leases = Leases(1, 3, 10.0, Alone().at(""))
         held = leases.take()
         greedy = [asyncio.ensure_future(leases.wait("greedy")) for _ in range(3)]
         await asyncio.sleep(0)

@@ -14,7 +14,7 @@ import msgspec
 from tests.reliability.page import SECTIONS, Figure, filled
 
 ROOT = Path(__file__).resolve().parents[2]
-KEPT, PAGE = ROOT / "docs" / "reliability.jsonl", ROOT / "docs" / "reliability.md"
+KEPT, PAGE, CHAIN = (ROOT / "docs" / name for name in ("reliability.jsonl", "reliability.md", "chain.md"))
 
 
 def main(names: list[str]) -> int:
@@ -59,8 +59,9 @@ def commands(name: str) -> list[list[str]]:
 
 
 def write() -> None:
-    """Bring the page up to date."""
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), kept()), encoding="utf-8")
+    """Bring the pages up to date."""
+    for page in (PAGE, CHAIN):
+        page.write_text(filled(page.read_text(encoding="utf-8"), kept()), encoding="utf-8")
 
 
 def kept() -> list[Figure]:

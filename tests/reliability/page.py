@@ -18,10 +18,14 @@ SECTIONS: dict[str, tuple[str, ...]] = {  # what figures' names begin with: what
     "descriptors": ("tests/faults/test_descriptors.py",),
     "clock": ("tests/faults/test_moved_clock.py",),
     "kills": ("tests/faults/test_killed_gateway.py",),
+    "fleet": ("tests/faults/test_fleet.py", "tests/faults/test_fleet_store.py"),
     "owner": ("tests/faults/test_owner_events.py",),
     "canary": ("tests/faults/canary",),
+    "chain": ("tests/chain/test_outages.py",),
+    "article": ("-m tests.chain.article",),
     "mutants": ("-m tests.mutants",),
 }
+ELSEWHERE = {"outages": "chain", "article": "article"}  # places on the page of the chain, and the section that each shows
 FEW = 8  # figures that make no table
 _PLACE = re.compile(r"<!-- (\w+) -->\n(.*?)<!-- /\1 -->", re.DOTALL)
 
@@ -44,7 +48,7 @@ def filled(page: str, figures: Iterable[Figure]) -> str:
 
     def place(match: re.Match[str]) -> str:
         name = match[1]
-        own = [figure for figure in found if figure.name.partition(".")[0] == name]
+        own = [figure for figure in found if figure.name.partition(".")[0] == ELSEWHERE.get(name, name)]
         return f"<!-- {name} -->\n{_section(name, own)}<!-- /{name} -->"
 
     return _PLACE.sub(place, page)
@@ -58,11 +62,12 @@ def places(page: str) -> list[str]:
 def _section(name: str, own: list[Figure]) -> str:
     if not own:
         return "Not measured yet.\n"
-    tables = {"matrix": _matrix, "sdks": _sdks, "frozen": _phases}
+    tables = {"matrix": _matrix, "sdks": _sdks, "frozen": _phases, "chain": _recoveries, "outages": _outages, "article": _ways}
     seeds = sorted({figure.seed for figure in own if figure.seed is not None})
     seeded = f", seed {', '.join(map(str, seeds))}" if seeds else ""
-    tests = ", ".join(f"`{'python ' if test.startswith('-m') else ''}{test}`" for test in SECTIONS[name])
-    return "\n".join([*tables.get(name, _plain)(own), "", f"{tests}; commit {own[-1].commit}, {own[-1].day}{seeded}.", ""])
+    tests = ", ".join(f"`{'python ' if test.startswith('-m') else ''}{test}`" for test in SECTIONS[ELSEWHERE.get(name, name)])
+    lines, stamp = tables.get(name, _plain)(own), f"{tests}; commit {own[-1].commit}, {own[-1].day}{seeded}."
+    return f"{lines[0]} {stamp}\n" if len(lines) == 1 else "\n".join([*lines, "", stamp, ""])
 
 
 def _plain(own: list[Figure]) -> list[str]:
@@ -99,12 +104,48 @@ def _sdks(own: list[Figure]) -> list[str]:
 
 def _phases(own: list[Figure]) -> list[str]:
     words = {"given_up": "given up after", "later": "more than without it, median of the next 20 asks", "slowest": "the slowest of them"}
-    by_row: dict[str, dict[str, str]] = {}
-    for figure in own:
-        _, row, word = figure.name.split(".")
-        by_row.setdefault(row, {})[word] = shown(figure)
+    by_row = _rows(own)
     clock = next((figure.note for figure in own if figure.note.startswith("its clock")), "")
     return _table([f"stopped ({clock})", *words.values()], [[_words(row), *(cells.get(word, "") for word in words)] for row, cells in by_row.items()])
+
+
+def _recoveries(own: list[Figure]) -> list[str]:
+    """In a sentence: how soon home is back after each, and what visitors saw in all."""
+    grid = _grid(own)
+    back = "; ".join(f"{_words(row)} **{cells['median']:g} s** (at worst {cells['worst']:g} s)" for row, cells in grid.items())
+    sums = {
+        word: _number(sum(cells[word] for cells in grid.values()))
+        for word in ("times", "asks", "errors", "streams", "begun_amid", "failed_amid", "told", "silently_cut")
+    }
+    amid = f"**{sums['errors']}** errors in {sums['asks']} whole asks, **{sums['failed_amid']}** in {sums['begun_amid']} streams that began while it was away"
+    cut = f"of {sums['streams']} streams {sums['told']} were cut and told, **{sums['silently_cut']}** cut silently"
+    return [f"Home is back after, by the median: {back}. All {sums['times']} outages: {amid}; {cut}."]
+
+
+def _outages(own: list[Figure]) -> list[str]:
+    words = ["times", "median", "worst", "asks", "errors", "slowest", "streams", "begun_amid", "failed_amid", "told", "silently_cut"]
+    heads = ["home goes away by", "times", "back after, median", "worst", "whole asks", "errors", "slowest", "streams"]
+    rows = _rows(own)
+    notes = {figure.name.split(".")[1]: figure.note for figure in own if figure.note and figure.name.endswith(".times")}
+    named = [[_words(row) + (f" ({notes[row]})" if row in notes else ""), *(cells.get(word, "") for word in words)] for row, cells in rows.items()]
+    clock = next((figure.note for figure in own if figure.name.endswith(".slowest")), "")
+    return [*_table([*heads, "begun while it was away", "of these failed", "cut and told", "silently cut"], named), "", f"{clock}."]
+
+
+def _ways(own: list[Figure]) -> list[str]:
+    words = {"homeport": "Homeport", "route": "the route", "direct": "the engine, asked at home"}
+    notes = {figure.name.split(".")[1]: figure.note for figure in own if figure.note}
+    rows = [[_words(row) + (f" ({notes[row]})" if row in notes else ""), *(cells.get(word, "") for word in words)] for row, cells in _rows(own).items()]
+    return _table(["", *words.values()], rows)
+
+
+def _rows(own: list[Figure]) -> dict[str, dict[str, str]]:
+    """Figures of the form "section.row.word" as rows of cells."""
+    rows: dict[str, dict[str, str]] = {}
+    for figure in own:
+        _, row, word = figure.name.split(".")
+        rows.setdefault(row, {})[word] = shown(figure)
+    return rows
 
 
 def _grid(own: list[Figure]) -> dict[str, dict[str, Any]]:

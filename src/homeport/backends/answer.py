@@ -85,6 +85,7 @@ class Answer(Signal):
         "_connection",
         "_deadlines",
         "_enough",
+        "_failure",
         "_lingers",
         "_opening",
         "_parts",
@@ -118,6 +119,7 @@ class Answer(Signal):
         self._parts: list[bytes] = []
         self._pending = 0
         self._lingers = self._unbounded = self._enough = False
+        self._failure: Exception | None = None
         self._take: Take | None = None
         self._opening: asyncio.Task[None] | None = None
         self.begun = False  # a token came
@@ -175,6 +177,8 @@ class Answer(Signal):
                     self._take = None
                 if self._enough:
                     self._enough = False
+                    if self._failure is not None:
+                        raise self._failure
                     return True
 
     async def whole(self) -> bytes:
@@ -285,6 +289,8 @@ class Answer(Signal):
             self._enough = take(parts[0] if len(parts) == 1 else b"".join(parts))
         except BackendError as error:
             self.error = error
+        except Exception as failure:  # of ours: raised where it is waited for, since the loop would only log it
+            self._failure, self._enough = failure, True
         if self._enough or self.ended or self.error is not None:
             self.fire()
 

@@ -11,6 +11,7 @@ import msgspec
 from homeport.errors import BackendError
 from homeport.vocabulary import Card
 from homeport.wire import cards as wire
+from homeport.wire import node
 from homeport.wire.fitting import Fit, fit
 from homeport.wire.ollama import card as ollama_card
 
@@ -26,11 +27,13 @@ class Cards:
     """The Cards of one backend's models, as they were when it was asked last."""
 
     def __init__(self, name: str, kind: str) -> None:
+        self.about = ""  # what is said of every model here (Card.about)
         self.fits: dict[str, Fit] = {}  # by the model's name there; only those that requests must be made to fit
         self._name = name
         self._own = kind in ("engine", "pilot")
         self._ollama = kind == "ollama"
         self._by_v1 = kind == "openai"  # an Ollama may be there all the same
+        self._homeport = False  # another Homeport is there, whatever the kind
         self._found: dict[str, Card] = {}
         self._shown: dict[tuple[str, str, str | None], Card] = {}  # Ollama's models by name, digest and Ollama's version
         self._warned = False
@@ -46,15 +49,19 @@ class Cards:
 
     @property
     def engine(self) -> str | None:
-        """What it is: "ollama" "llama.cpp" "vllm" "anthropic"; None while that is not known."""
+        """What it is: "ollama" "llama.cpp" "vllm" "anthropic" "homeport"; None while that is not known."""
         if self._own:
             return "llama.cpp"
-        if self._ollama:
+        if self._ollama and not self._homeport:
             return "ollama"
         return next((card.engine for card in self._found.values() if card.engine), None)
 
     async def learn(self, listing: bytes, page: Page) -> None:
         """Ask about the models of a list, which the backend just gave. What it does not tell now stays as it was. Raises BackendError."""
+        self._homeport = node.gateway(listing) is not None
+        if self._homeport:
+            self._found, self.fits = node.cards(await page(node.LIST, None) if self._ollama else listing), {}  # it fits requests to its models by itself
+            return
         rows = {name: row for row in wire.rows(listing) if (name := wire.name_of(row)) is not None}
         engines = {wire.engine_of(row) for row in rows.values()}
         if self._ollama or (self._by_v1 and "ollama" in engines):
@@ -99,7 +106,7 @@ class Cards:
         self._keep(found)
 
     def _keep(self, found: dict[str, Card]) -> None:
-        self._found = found
+        self._found = {name: msgspec.structs.replace(card, about=self.about) for name, card in found.items()} if self.about else found
         fits = {name: fitting for name, card in found.items() if (fitting := fit(card)) is not None}
         self.fits = {name.removesuffix(":latest"): fitting for name, fitting in fits.items()} | fits
         if not self._warned and any(card.cuts for card in found.values()):

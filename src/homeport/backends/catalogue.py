@@ -48,6 +48,8 @@ class Catalogue:
             routes = tuple(_route(settings, route.backend, route.model, route.while_in_flight_below, model.options, model.name) for route in model.routes)
             if model.on_break == "continue":
                 routes = tuple(msgspec.structs.replace(route, on_break="continue", engine=OURS.get(settings.backends[route.backend].kind)) for route in routes)
+            if model.private:
+                routes = tuple(msgspec.structs.replace(route, private=True) for route in routes)
             pins = _pins(model, routes)
             self._configured[model.name] = Served(routes, model.private, pins=pins, barred=dict.fromkeys(pins, pinning.UNKNOWN))
         self._openai = frozenset(name for name, backend in settings.backends.items() if backend.kind == "openai")
@@ -101,9 +103,10 @@ def _pins(model: ModelSettings, routes: tuple[Route, ...]) -> dict[Place, str]:
 
 
 def _route(settings: Settings, backend: str, model: str | None, below: int | None, options: dict[str, Any], name: str) -> Route:
-    kind = settings.backends[backend].kind
+    told = settings.backends[backend]
+    kind = told.kind
     if model is None:
-        model = "pilot" if kind == "pilot" else backend if kind == "engine" else name
+        model = (told.model.stem if told.model else "pilot") if kind == "pilot" else backend if kind == "engine" else name
     if kind in ("ollama", "anthropic"):  # their dialects put each option where it belongs
         return Route(backend, model, below, options)
     sent = {key: value for key, value in options.items() if key not in ("think", "keep_alive", "num_ctx")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from homeport import pilot
 from homeport.settings import BackendSettings
 
 KNOWN = {"ollama": 11434, "llama.cpp": 8080, "vllm": 8000, "lm-studio": 1234}  # name → default port
@@ -24,9 +25,12 @@ def bundled() -> BackendSettings:
 
 def weights(settings: BackendSettings) -> Path:
     """The GGUF file of a backend of kind engine or pilot."""
-    if settings.kind == "pilot":
-        from homeport import pilot
-
+    if settings.kind == "pilot" and settings.model is None:
         return pilot.PATH
     assert settings.model is not None
     return settings.model
+
+
+def digest(settings: BackendSettings) -> str | None:
+    """The SHA-256 that the file of a bundled model has to have, in hexadecimal; None for other files."""
+    return pilot.digest(weights(settings)) if settings.kind == "pilot" else None

@@ -38,7 +38,8 @@ class Engine:
     `reason` says why in words for people, `since` when that began (seconds since the epoch). `on_change` is called in the
     loop's thread after each change of state. The child ends with this process, however it ends.
 
-    `key` is one to be used instead. `context` is the tokens of each slot. `threads` is by default one for a small model, else what the machine has. With
+    `key` is one to be used instead. A file of another SHA-256 than `digest` (hexadecimal) is not loaded. `context` is the tokens of
+    each slot. `threads` is by default one for a small model, else what the machine has. With
     `embeddings` the server answers `/v1/embeddings` (mean pooling) besides chat. `prompt_cache_mib` (MiB) bounds what is kept
     of finished prompts, by default a sixteenth of the memory. `log` gets the child's words, none of
     which quote a request, and never grows beyond 256 KiB.
@@ -57,6 +58,7 @@ class Engine:
         prompt_cache_mib: int | None = None,
         load_timeout_s: float = 300.0,
         key: str | None = None,
+        digest: str | None = None,
     ) -> None:
         self.url = ""
         self.key: str | None = key or secrets.token_urlsafe(32)
@@ -79,6 +81,7 @@ class Engine:
             "threads": threads,
             "prompt_cache_mib": prompt_cache_mib,
             "key": self.key,
+            "digest": digest,
         }
         self._unusable = False
         self._task: asyncio.Task[None] | None = None

@@ -37,6 +37,8 @@ def main() -> NoReturn:
         os._exit(0)  # the parent died before we could ask to die with it
     watch = threading.Thread(target=_exit_with_stdin, daemon=True)
     watch.start()
+    if order.get("digest"):
+        _check(order["model"], order["digest"])
     server = _serve(order)
     _warm_up(server)
     os.write(control, json.dumps({"url": server.listening_address}).encode() + b"\n")
@@ -54,6 +56,19 @@ def _exit_with_stdin() -> None:
     while os.read(0, 4096):
         pass
     os._exit(0)
+
+
+def _check(model: str, digest: str) -> None:
+    """Give up on a bundled file that is not as it was made."""
+    import hashlib
+
+    try:
+        with open(model, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        _give_up(f"it cannot be read ({error.strerror}); install Homeport anew")
+    if found != digest:
+        _give_up(f"it is not as it was made (its SHA-256 begins {found[:12]}, and should begin {digest[:12]}); install Homeport anew")
 
 
 def _serve(order: dict[str, Any]) -> Any:

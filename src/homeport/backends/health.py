@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 
 from homeport.errors import BackendError
 from homeport.ports import Clock
@@ -156,6 +156,12 @@ class Health:
             return
         self._note()
 
+    def left(self, model: str) -> None:
+        """An ask to this model is over, and says nothing of it; the next one may try it, where that is due."""
+        if model in self._trials:
+            self._trials.discard(model)
+            self._note()
+
     def found(self, *, good: bool, reason: str = "") -> None:
         """A free probe found it well, or not."""
         if good and self.pristine:
@@ -170,6 +176,22 @@ class Health:
             self.whole = breaker.rested(self.whole, self._limit, now)
             for model, circuit in list(self.models.items()):
                 self._keep(model, breaker.rested(circuit, self._limit, now))
+        self._note()
+
+    def hinted(self, models: Iterable[str]) -> None:
+        """Another gateway has ceased to ask these ("": the whole, which a probe looks at): the next failure here is enough."""
+        now = self._clock.monotonic()
+        for model in models:
+            if model:
+                self._keep(model, breaker.hinted(self.models.get(model, CLOSED), now))
+        self._note()
+
+    def back(self, models: Collection[str]) -> None:
+        """A Homeport that has them says that these answer again: that asks for them failed meanwhile says nothing any more."""
+        now = self._clock.monotonic()
+        for model, circuit in list(self.models.items()):
+            if not {model, f"{model}:latest", model.removesuffix(":latest")}.isdisjoint(models):
+                self._keep(model, breaker.back(circuit, now))
         self._note()
 
     def measured(self, receipt: Receipt) -> None:

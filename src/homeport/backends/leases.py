@@ -51,34 +51,6 @@ class Lease:
 Turn = asyncio.Future[Lease]
 
 
-class Own:
-    """Places that nobody else shares: a plain count (port Places)."""
-
-    __slots__ = ("in_use", "waiting")
-
-    def __init__(self) -> None:
-        self.in_use = 0
-        self.waiting = 0
-
-    def take(self, limit: int) -> bool:
-        if self.in_use >= limit:
-            return False
-        self.in_use += 1
-        return True
-
-    def give_back(self) -> None:
-        self.in_use -= 1
-
-    def want(self, waiting: int, since: float, limit: int) -> None:
-        self.waiting = waiting
-
-    def subscribe(self, free: Callable[[], None]) -> None:
-        """Nobody else frees a place."""
-
-    def close(self) -> None:
-        """Nothing to let go of."""
-
-
 class Leases:
     """`limit` places, counted by `places` (over all who share them), at most `queue` waiting for one, each no longer than `timeout_s` seconds.
 
@@ -87,18 +59,19 @@ class Leases:
     `open` is how many of the places may be taken now: fewer than `limit` while the backend has only just come back.
     """
 
-    __slots__ = ("_places", "_since", "_waiting", "limit", "lingering", "mine", "open", "queue", "queued", "timeout_s")
+    __slots__ = ("_hasty", "_places", "_since", "_waiting", "limit", "lingering", "mine", "open", "queue", "queued", "timeout_s")
 
-    def __init__(self, limit: int, queue: int, timeout_s: float, places: Places | None = None) -> None:
+    def __init__(self, limit: int, queue: int, timeout_s: float, places: Places) -> None:
         self.limit = self.open = limit
         self.queue = queue
         self.timeout_s = timeout_s
         self.mine = 0  # places that this process has taken, zombies included
         self.lingering: deque[float] = deque()  # since when, of each zombie; time.monotonic()
         self.queued = 0  # asks that wait here
-        self._places: Places = places if places is not None else Own()
+        self._places = places
         self._waiting: dict[str | None, deque[Turn]] = {}  # by key; the next to be served stands first
         self._since: dict[Turn, float] = {}  # when each began to wait, oldest first
+        self._hasty: dict[Turn, str | None] = {}  # those who go elsewhere where none is free, and their keys
         self._places.subscribe(self.serve)
 
     @property
@@ -118,8 +91,11 @@ class Leases:
         self.mine += 1
         return Lease(self)
 
-    async def wait(self, key: str | None = None, timeout_s: float | None = None) -> Lease:
-        """A place as soon as it is this key's turn and one is free, within `timeout_s` (its own where None). Raises QueueFull, and what `dismiss` is given."""
+    async def wait(self, key: str | None = None, timeout_s: float | None = None, *, hasty: bool = False) -> Lease:
+        """A place as soon as it is this key's turn and one is free, within `timeout_s` (its own where None). Raises QueueFull, and what `dismiss` is given.
+
+        `hasty`: it came because one looked free, and has another way where that was taken meanwhile.
+        """
         if self._places.waiting >= self.queue:
             self._make_room(key)
         loop = asyncio.get_running_loop()
@@ -127,6 +103,8 @@ class Leases:
         timer = loop.call_later(self.timeout_s if timeout_s is None else timeout_s, self._too_long, key, turn)
         self._waiting.setdefault(key, deque()).append(turn)
         self._since[turn] = time.monotonic()
+        if hasty:
+            self._hasty[turn] = key
         self._changed()
         self.serve()
         lease = None
@@ -135,6 +113,7 @@ class Leases:
             return lease
         finally:
             timer.cancel()
+            self._hasty.pop(turn, None)
             if lease is None:
                 self._abandon(key, turn)
 
@@ -147,6 +126,10 @@ class Leases:
             else:
                 self.mine += 1
                 turn.set_result(Lease(self))
+        if self._hasty and self._places.in_use >= self.open:
+            for turn, key in list(self._hasty.items()):
+                if self._leave(key, turn) and not turn.done():
+                    turn.set_exception(QueueFull(f"all {self.open} places were taken before it"))
 
     def limit_to(self, places: int) -> None:
         """So many of the places may be taken from now on; what is taken stays."""

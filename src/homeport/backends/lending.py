@@ -47,7 +47,7 @@ class Lender:
     async def change(self, settings: Settings) -> None:
         """Run those of other settings; one whose settings did not change goes on. Raises HomeportError."""
         self._settings = settings
-        told = [discovery.bundled()] if settings.discover else settings.backends.values()
+        told = {"pilot": discovery.bundled(), **settings.backends}.values() if settings.discover else settings.backends.values()
         wanted = {backend.name: backend for backend in told if backend.kind in ("engine", "pilot")}
         for name, (before, engine) in list(self._engines.items()):
             if wanted.get(name) != before:
@@ -96,7 +96,10 @@ class Lender:
 
     def _engine(self, model: Path, backend: BackendSettings, load_timeout_s: float = LOAD_S) -> Engine:
         log = self._settings.server.data / f"engine-{backend.name}.log"
-        made = Engine(model=model, slots=backend.slots, context=backend.context, name=backend.name, log=log, load_timeout_s=load_timeout_s, key=self.key)
+        digest = discovery.digest(backend)
+        made = Engine(
+            model=model, slots=backend.slots, context=backend.context, name=backend.name, log=log, load_timeout_s=load_timeout_s, key=self.key, digest=digest
+        )
         made.on_change = self._changed
         return made
 

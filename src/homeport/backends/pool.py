@@ -6,6 +6,7 @@ import asyncio
 import errno
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from homeport.backends.connection import After, Connection
 from homeport.backends.deadlines import Deadlines
 from homeport.backends.pacing import Pacing
 from homeport.errors import Refused, Unreachable
+from homeport.settings.address import socket_path
 from homeport.wire.heads import Heads
 
 REFUSED = "connection refused"  # nobody listens: what was there is gone
@@ -51,12 +53,21 @@ class Endpoint(Protocol):
         """Wait until it can be asked. Raises Unreachable."""
 
 
+async def always(what: str, for_s: float) -> bool:
+    """Nobody else would do it."""
+    del what, for_s
+    return True
+
+
 class Shared(NamedTuple):
     """What all backends of a gateway have in common."""
 
     deadlines: Deadlines
     pacing: Pacing
     after: After
+    gateway: str = ""  # the id of this run; Homeports behind this one are told it, so that a circle is seen
+    opened: Callable[[str, set[str]], None] = lambda _backend, _models: None  # told when a backend, or models there, are no longer asked
+    once: Callable[[str, float], Awaitable[bool]] = always  # whether this process is the one of its fleet to do something, for so many seconds
 
 
 class Pool:
@@ -84,6 +95,9 @@ class Pool:
         self.host = parts.hostname or ""
         self.port = parts.port or (443 if parts.scheme == "https" else 80)
         self.netloc = parts.netloc.rpartition("@")[2]
+        self.path = socket_path(self.url)  # of a Unix socket
+        if self.path is not None:
+            self.netloc = "localhost"
         self.prefix = parts.path.rstrip("/")
         if parts.scheme == "https":
             self._ssl = self._ssl or ssl.create_default_context()
@@ -125,12 +139,17 @@ class Pool:
         connection = Connection(self)
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                await loop.create_connection(lambda: connection, self.host, self.port, ssl=self._ssl, server_hostname=self.host if self._ssl else None)
+                if self.path is not None:
+                    await loop.create_unix_connection(lambda: connection, self.path)
+                else:
+                    await loop.create_connection(lambda: connection, self.host, self.port, ssl=self._ssl, server_hostname=self.host if self._ssl else None)
             self.open.add(connection)
             if self._closed:
                 connection.abort()
         except TimeoutError:
             raise Unreachable(f"no connection within {self._connect_timeout_s:g} s") from None
+        except FileNotFoundError:
+            raise Unreachable("no socket at that path") from None
         except ConnectionRefusedError:
             raise Unreachable(REFUSED) from None
         except ssl.SSLCertVerificationError as error:

@@ -10,7 +10,8 @@ from homeport.backends import working
 from homeport.backends.cards import Cards
 from homeport.backends.health import Health
 from homeport.backends.leases import Leases
-from homeport.backends.line import Line
+from homeport.backends.line import Line, Unusable
+from homeport.backends.node import ITSELF, Behinds
 from homeport.backends.pool import REFUSED, Endpoint, NoDescriptor
 from homeport.backends.warmth import Warmer
 from homeport.errors import BackendError, Stalled, Unreachable
@@ -18,6 +19,7 @@ from homeport.ports import Clock
 from homeport.runner import drive
 from homeport.settings import BackendSettings
 from homeport.vocabulary import Finding
+from homeport.wire import node
 from homeport.wire.dialects import SPOKEN
 
 LOADING = "HTTP 503"  # what llama.cpp's server says while it loads
@@ -36,6 +38,7 @@ class Probing:
         self, settings: BackendSettings, endpoint: Endpoint, line: Line, health: Health, leases: Leases, cards: Cards, changed: Callable[[], None], clock: Clock
     ) -> None:
         self.models: list[str] = []
+        self.behind: Behinds | None = None  # what it says of itself, where it is a Homeport
         self.discovered = False
         self.down_after = 2
         self._took_s: float | None = None  # to load by itself
@@ -58,7 +61,9 @@ class Probing:
     @property
     def loading(self) -> bool:
         """Whether it loads its model, as far as is known."""
-        return self.warmer.loading or (self._loads_since is not None and not self._health.whole.open)
+        if self.warmer.loading:
+            return True
+        return (self._loads_since is not None or (self.behind is not None and self.behind.state == "loading")) and not self._health.whole.open
 
     @property
     def cold_start_s(self) -> float | None:
@@ -82,6 +87,10 @@ class Probing:
                 self.models = []
             self._absent(str(error))
             return Finding(False if expected else None, str(error))
+        except Unusable as error:
+            self._good_since = None
+            self._absent(str(error))
+            return Finding(False if expected else None, str(error))
         except BackendError as error:  # it is there, and may be busy: a late probe is not *down* while it works for us, nor is one that loads
             self._good_since = None
             loads = str(error) == LOADING
@@ -100,6 +109,8 @@ class Probing:
         self._health.found(good=True)
         if self._health.condemned(max(len(self.models), 1)):  # its asks fail all the same
             return Finding(False, self._health.state(len(self.models))[1])
+        if self.behind is not None and self.behind.state in ("loading", "open"):
+            return Finding(None if self.behind.state == "loading" else False, self.behind.reason)
         return Finding(True)
 
     async def learn(self) -> None:
@@ -150,8 +161,31 @@ class Probing:
 
     async def _list(self) -> None:
         listing = await self._line.page(self._spoken.models_path)
-        if listed := self._spoken.models(listing):
+        other = node.gateway(listing)
+        if other is not None and self.discovered:  # a Homeport that nobody named is left alone
+            return
+        if other is not None:
+            await self._hear(other)
+        elif listing:
+            self.behind, self._line.spare_connections = None, False
+        if (listed := self._spoken.models(listing)) or other is not None:
             self.models, self._listing = listed, listing
+
+    async def _hear(self, other: str) -> None:
+        """It is a Homeport: how it is."""
+        if other == self._line.gateway:
+            raise Unusable(ITSELF)
+        if not self._line.spare_connections:
+            self._line.spare_connections = True
+            self._line.rest()  # the one by which this came as well
+        behind = self.behind or Behinds()
+        path, behind.wanted = node.WANTED if behind.wanted and behind.state in ("open", "degraded") else node.BRIEF, False
+        report = node.report(await self._line.page(path, most=node.LARGEST))
+        if report is None:  # it is of another version, and what the one before said of itself is over
+            behind = Behinds()
+        elif back := behind.take(report, self._leases.in_flight):
+            self._health.back(back)
+        self.behind = behind
 
     async def _learn(self) -> None:
         if self._settings.kind in OWN:  # whose models are known without asking

@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from homeport.backends.answer import Answer
 from homeport.backends.engine import Engine
 from homeport.backends.http import HttpBackend
 from homeport.backends.pool import Shared
 from homeport.errors import Unreachable
-from homeport.ports import Places
+from homeport.ports import Places, Upstream
 from homeport.settings import BackendSettings
 from homeport.vocabulary import Ask, Finding, Route, Standing
 
@@ -168,7 +167,7 @@ class Turns:
 class PulledBackend(HttpBackend):
     """One pulled model."""
 
-    def __init__(self, settings: BackendSettings, sleeper: Sleeper | BorrowedSleeper, shared: Shared, places: Places | None = None) -> None:
+    def __init__(self, settings: BackendSettings, sleeper: Sleeper | BorrowedSleeper, shared: Shared, places: Places) -> None:
         super().__init__(settings, sleeper, shared, places=places)
         self.sleeper = sleeper
         self.models = [settings.name]
@@ -180,7 +179,7 @@ class PulledBackend(HttpBackend):
         found = super().standing()
         return msgspec.structs.replace(found, state="healthy") if self.sleeper.asleep else found
 
-    def send(self, ask: Ask, route: Route) -> Answer:
+    def send(self, ask: Ask, route: Route) -> Upstream:
         """As any backend; but while another model is next, each request waits for a turn, and takes no idle connection."""
         if self.sleeper.state != "healthy":
             self._line.rest()
@@ -201,7 +200,7 @@ class Pulled:
         shared: Shared,
         logs: Path,
         changed: Callable[[HttpBackend], None],
-        places: Callable[[str], Places | None] = lambda _: None,
+        places: Callable[[str], Places],
         borrower: Borrower | None = None,
     ) -> None:
         self._shared = shared

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -17,6 +17,7 @@ from homeport.runner import drive
 from homeport.wire.ollama import card as ollama_card
 
 LOAD_S = 600.0  # for loading a model
+ALONE_S = 30.0  # one gateway of a fleet loads it; after so long another may, or it would stay away with the first
 
 
 async def loaded(model: str, page: Page) -> bool:
@@ -44,6 +45,7 @@ class Warmer:
         self.keep_alive: object = None
         self.loading = False
         self.took_s: float | None = None  # to load it, the last time
+        self.once: Callable[[str, float], Awaitable[bool]] | None = None  # whether it is for this process to do, for so many seconds
         self._line = line
         self._changed = changed
         self._clock = clock
@@ -52,6 +54,8 @@ class Warmer:
     async def look(self) -> None:
         """Begin to load it, beside whatever goes on, where it is not there. Raises BackendError."""
         if self.model is None or self.loading or await drive(loaded(self.model, self._line.page)):
+            return
+        if self.once is not None and not await self.once(f"load {self.model}", ALONE_S):
             return
         self.loading = True
         self._changed()

@@ -87,6 +87,8 @@ def values(settings: Settings) -> list[tuple[str, Any, str]]:
         "telemetry": {"": settings.telemetry},
         "tasks": {"": settings.tasks},
         "answers": settings.answers,
+        "fleet": {"": settings.fleet},
+        "tunnel": {"": settings.tunnel} if settings.tunnel is not None else {},
     }
     found = []
     for section, entries in tree.items():

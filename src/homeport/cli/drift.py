@@ -59,17 +59,24 @@ def drift(*text: str, add: str | None = None, accept: bool = False, json: bool =
         kept = [(one, output) for one, output in zip(record.cases, outputs, strict=True) if output is not NOTHING]
         record = Record(digests, [Case(one.task, one.input, output, time.time()) for one, output in kept])
     else:
+        record.digests = drifting.learned(record.digests, digests)
         notify(settings, record, found)
     drifting.save(settings.server.data, record)
     return _told(record, [] if accept else found, json=json, first=accept)
 
 
-def served(client: Client) -> dict[str, str]:
-    """The digest of what stands behind each name. Raises Failed."""
+def served(client: Client) -> drifting.Behind:
+    """What stands behind each name, and its digest where the backend was looked at. Raises Failed."""
     try:
-        return {str(model["name"]): str(model["digest"]) for model in client.get("/api/tags")["models"]}
+        models = client.get("/v1/models")["data"]
     except HomeportError as error:
         raise Failed(str(error)) from None
+    routes = {str(model["id"]): model["homeport"]["routes"] for model in models}
+    return {name: {f"{route['backend']}/{route['model']}": _digest(route["card"]) for route in behind} for name, behind in routes.items()}
+
+
+def _digest(card: dict[str, Any] | None) -> str:
+    return str((card or {}).get("digest") or "")
 
 
 def case(client: Client, name: str, text: str) -> Case:

@@ -65,4 +65,4 @@ def can(card: dict[str, Any]) -> str:
         words.append("JSON")
     if card.get("cuts"):
         words.append("cuts long prompts in silence")
-    return ", ".join(words) or "not known"
+    return "; ".join(part for part in (", ".join(words), card.get("about") or "") if part) or "not known"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from homeport.cli import screen
+from homeport.cli import screen, tunnel
 from homeport.cli.console import say
 from homeport.cli.failure import NoGateway
 from homeport.cli.gateway import Gateway
@@ -27,7 +27,7 @@ def overview(*, json: bool = False) -> int:
         screen.print_json({"status": found, "next": [{"do": do, "why": why} for do, why in steps]})
         return 0
     if found:
-        say(*lines(found))
+        say(*lines(found), *tunnel.beside(None))
     else:
         say(f"{told[:1].upper()}{told[1:]}.")
     say("", "Next:")

@@ -58,6 +58,22 @@ GROUPS = {
             "reload": ("reload:reload", "Apply the configuration to the running gateway."),
         },
     ),
+    "tunnel": (
+        "Reach this home from a machine that the world sees.",
+        {
+            "key": ("tunnel:key", "Make the tunnel's key, and show what lets it in on the VPS."),
+            "up": ("tunnel:up", "Hold the tunnel open, in the foreground."),
+            "status": ("tunnel:status", "How the tunnel stands."),
+        },
+    ),
+    "service": (
+        "Run the gateway and the tunnel at boot.",
+        {
+            "install": ("service:install", "Have the gateway or the tunnel run, now and at boot."),
+            "status": ("service:status", "How they stand, as the system tells it."),
+            "remove": ("service:remove", "End one, and remove what install wrote."),
+        },
+    ),
     "notify": ("Who is told when a backend goes down.", {"test": ("notify:send_test", "Send a test message.")}),
     "ledger": ("The table of all receipts.", {"rebuild": ("ledger:rebuild", "Make the ledger anew from the journal.")}),
 }

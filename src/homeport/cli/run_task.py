@@ -68,7 +68,7 @@ def show(answer: dict[str, Any], *, json: bool) -> None:
 
 
 def _written(output: Any) -> str:
-    return json.dumps(output, indent=2, ensure_ascii=not (sys.stdout.encoding or "").lower().startswith("utf"))
+    return screen.plain(json.dumps(output, indent=2, ensure_ascii=not (sys.stdout.encoding or "").lower().startswith("utf")))
 
 
 def _figures(homeport: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from homeport.cli import screen
+from homeport.cli import screen, tunnel
 from homeport.cli.console import say
 from homeport.cli.gateway import Gateway
 from homeport.rules import heartbeat
@@ -15,6 +15,7 @@ from homeport.rules import heartbeat
 GOOD = ("healthy", "ready", "up")
 WORDS = {"open": "not answering"}  # states whose word is not for everybody
 INCIDENTS = 3
+BEHIND = 8  # backends of a node that are shown
 NAMES = 12  # served names whose speed is shown
 QUANTILES = ("p50", "p95", "p99")
 
@@ -30,14 +31,15 @@ def status(*, json: bool = False, config: Path | None = None) -> int:
     if json:
         screen.print_json(found)
     else:
-        say(*lines(found))
+        say(*lines(found), *tunnel.beside(config))
     return 0
 
 
 def lines(found: dict[str, Any]) -> list[str]:
     """The screen of one gateway's `/status`."""
     backends = [backend for backend in found.get("backends", []) if isinstance(backend, dict)]
-    well = bool(backends) and all(backend.get("state") in GOOD for backend in backends)
+    fleet = found.get("fleet")
+    well = bool(backends) and all(backend.get("state") in GOOD for backend in backends) and not (isinstance(fleet, dict) and fleet.get("state") != "together")
     verdict = screen.clean(found.get("verdict") or ("all is well" if well else "not all is well"))
     named = " ".join(part for part in ("homeport", screen.clean(found.get("version") or "")) if part)
     out = [f"{screen.paint(named, 'bold')} at {found.get('url')}", screen.paint(verdict, "good" if well else "warn")]
@@ -46,13 +48,25 @@ def lines(found: dict[str, Any]) -> list[str]:
     total = sum(requests.values())
     outcomes = ", ".join(f"{count:,} {screen.clean(name)}" for name, count in requests.items() if count)
     facts.append(screen.counted(total, "request") + (f" ({outcomes})" if outcomes else ""))
-    out += [", ".join(facts), ""]
+    out += [", ".join(facts), *_fleet(fleet), ""]
     if not backends:
         return [*out, "No backend yet. Start an engine such as Ollama, or write a [backends.…] in homeport.toml."]
     head = ("BACKEND", "STATE", "BUSY", "WAITING", "FIRST TOKEN", "SPEED", "90 DAYS", "MODELS")
-    out += screen.table(head, (_row(backend, _share(found, backend)) for backend in backends))
+    out += screen.table(head, (row for backend in backends for row in (_row(backend, _share(found, backend)), *_behind(backend))))
     out += [screen.paint(_cause(backend), "warn") for backend in backends if backend.get("state") not in GOOD and backend.get("reason")]
     return [*out, *_speeds(found), *_incidents(found)]
+
+
+def _fleet(fleet: Any) -> list[str]:
+    """`fleet: together with 1 other gateway, 4 workers in all`; nothing where it shares with nobody. Where the store is away, the verdict says so."""
+    if not isinstance(fleet, dict):
+        return []
+    others, since = fleet.get("gateways", 1) - 1, fleet.get("since")
+    if fleet.get("state") == "together":
+        with_whom = f"together with {screen.counted(others, 'other gateway')}" if others else "no other gateway is there"
+        return [f"fleet: {with_whom}, {screen.counted(fleet.get('workers', 1), 'worker')} in all, through {screen.clean(fleet.get('store'))}"]
+    ago = f" for {screen.duration(time.time() - since)}" if isinstance(since, int | float) else ""
+    return [screen.paint(f"fleet: away from {screen.clean(fleet.get('store'))}{ago}", "warn")]
 
 
 def _cause(backend: dict[str, Any]) -> str:
@@ -123,6 +137,18 @@ def _incident(incident: dict[str, Any]) -> str:
         when = f"is down since {screen.moment(incident['since'])}"
     traffic = f"; {screen.clean(incident['traffic'])}" if incident.get("traffic") else ""
     return f"{screen.clean(incident.get('backend'))} {when} ({screen.clean(incident.get('reason'))}){traffic}"
+
+
+def _behind(backend: dict[str, Any]) -> list[tuple[object, ...]]:
+    """A row for each backend of a Homeport that is a backend here."""
+    node = backend.get("node")
+    behind = node.get("backends") if isinstance(node, dict) else None
+    rows = [each for each in behind if isinstance(each, dict)] if isinstance(behind, list) else []
+    name = backend.get("name", "?")
+    return [
+        (f"{name}/{each.get('name', '?')}", _state(each), f"{each.get('in_flight', 0)}/{each.get('max_in_flight', '?')}", each.get("queued", 0), *"----")
+        for each in rows[:BEHIND]
+    ]
 
 
 def _row(backend: dict[str, Any], share: str) -> tuple[object, ...]:

@@ -21,6 +21,7 @@ LEAKED = (ssl.SSLError, anyio.EndOfStream)  # what httpx2 lets through where a T
 
 log = logging.getLogger("homeport")
 
+ONLY = "homeport_only"  # an extension of a request: the addresses of the gateways that may have it
 BUSY = (502, 503, 504)  # this gateway cannot now; another may
 LEAST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 60.0
 PAUSE_S = 1.0  # where a busy gateway does not say for how long
@@ -58,8 +59,11 @@ class Attempts:
         self._met: dict[str, str] = {}  # by address: why not
 
     def round(self) -> Iterator[Endpoint]:
-        """The gateways, each once, while there is time. Raises the library's ReadTimeout where there is none left."""
+        """The gateways that may be asked, each once, while there is time. Raises the library's ReadTimeout where there is none left."""
+        only = self.request.extensions.get(ONLY)
         for endpoint in self._roster.order():
+            if only is not None and endpoint.url not in only:
+                continue
             if time.monotonic() >= self.deadline:
                 raise self.late()
             yield endpoint

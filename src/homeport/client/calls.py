@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
@@ -12,7 +13,7 @@ import httpx2
 
 from homeport.client.addresses import Key, Urls
 from homeport.client.answer import Answer, read
-from homeport.client.attempts import Timeouts
+from homeport.client.attempts import ONLY, Timeouts
 from homeport.client.events import Stream, cut
 from homeport.client.failure import STRANGER, NoGateway, TimedOut, told
 from homeport.client.roster import Roster
@@ -51,12 +52,19 @@ class Client:
         context: ssl.SSLContext | None = None,
     ) -> None:
         self._app = app
+        self._only: frozenset[str] | None = None
         self._transport = Transport(urls, key, timeouts=timeouts, retries=retries, context=context)
 
     @property
     def urls(self) -> list[str]:
         """The gateways in the order in which the next call asks them."""
-        return order(self._transport.roster)
+        return order(self._transport.roster, self._only)
+
+    def to(self, urls: Iterable[str]) -> Client:
+        """The same client, asking only these of its `urls`. Its connections are this one's: it need not be closed. Raises ValueError for others."""
+        other = copy.copy(self)
+        other._only = among(urls, self.urls)
+        return other
 
     @overload
     def chat(self, messages: Messages, model: str = ..., *, stream: Literal[False] = ..., **fields: Any) -> Answer: ...
@@ -113,6 +121,8 @@ class Client:
         self.close()
 
     def _send(self, request: httpx2.Request) -> httpx2.Response:
+        if self._only is not None:
+            request.extensions = {**request.extensions, ONLY: self._only}
         try:
             response = self._transport.handle_request(request)
         except httpx2.TransportError as error:
@@ -181,6 +191,14 @@ def failed(error: httpx2.TransportError) -> HomeportError:
     return HomeportError(str(error))
 
 
-def order(roster: Roster) -> list[str]:
-    """The addresses as they are asked next."""
-    return [endpoint.url for endpoint in roster.order()]
+def among(urls: Iterable[str], own: Sequence[str]) -> frozenset[str]:
+    """Those of a client's addresses. Raises ValueError where one is not."""
+    chosen = frozenset([urls] if isinstance(urls, str) else urls)
+    if strange := sorted(chosen - set(own)):
+        raise ValueError(f"this client asks {', '.join(own) or 'nobody'}, and not {', '.join(strange)}")
+    return chosen
+
+
+def order(roster: Roster, only: frozenset[str] | None = None) -> list[str]:
+    """The addresses as they are asked next; of `only` these, where there are any."""
+    return [endpoint.url for endpoint in roster.order() if only is None or endpoint.url in only]

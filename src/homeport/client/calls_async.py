@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
@@ -11,8 +12,8 @@ import httpx2
 
 from homeport.client.addresses import Key, Urls
 from homeport.client.answer import Answer
-from homeport.client.attempts import Timeouts
-from homeport.client.calls import APP, RETRIES, Headers, Messages, chat_body, embed_body, failed, order, post_request, request, whole
+from homeport.client.attempts import ONLY, Timeouts
+from homeport.client.calls import APP, RETRIES, Headers, Messages, among, chat_body, embed_body, failed, order, post_request, request, whole
 from homeport.client.events import AsyncStream
 from homeport.client.transport_async import AsyncTransport
 
@@ -31,12 +32,19 @@ class AsyncClient:
         context: ssl.SSLContext | None = None,
     ) -> None:
         self._app = app
+        self._only: frozenset[str] | None = None
         self._transport = AsyncTransport(urls, key, timeouts=timeouts, retries=retries, context=context)
 
     @property
     def urls(self) -> list[str]:
         """The gateways in the order in which the next call asks them."""
-        return order(self._transport.roster)
+        return order(self._transport.roster, self._only)
+
+    def to(self, urls: Iterable[str]) -> AsyncClient:
+        """The same client, asking only these of its `urls`. Its connections are this one's: it need not be closed. Raises ValueError for others."""
+        other = copy.copy(self)
+        other._only = among(urls, self.urls)
+        return other
 
     @overload
     async def chat(self, messages: Messages, model: str = ..., *, stream: Literal[False] = ..., **fields: Any) -> Answer: ...
@@ -93,6 +101,8 @@ class AsyncClient:
         await self.aclose()
 
     async def _send(self, request: httpx2.Request) -> httpx2.Response:
+        if self._only is not None:
+            request.extensions = {**request.extensions, ONLY: self._only}
         try:
             response = await self._transport.handle_async_request(request)
         except httpx2.TransportError as error:

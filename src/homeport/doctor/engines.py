@@ -47,12 +47,10 @@ def _named(visit: Visit) -> Iterator[Diagnosis]:
         yield wrong(REACHABLE, f"{name} does not answer at {visit.url}: {visit.fault}", _lost(visit), _remedy(visit))
     elif visit.status in (401, 403):
         told = "does not take the api_key it is given" if visit.backend.api_key else "wants a key"
-        yield wrong(
-            KEY,
-            f"{name} {told} (HTTP {visit.status})",
-            "every request to it fails",
-            f'write its key as api_key = {{ env = "NAME" }} under {where}, and set NAME',
-        )
+        fix = f'write its key as api_key = {{ env = "NAME" }} under {where}, and set NAME'
+        if visit.is_homeport:
+            fix = f"it is a Homeport: make a key on its machine (homeport keys add NAME), and {fix}"
+        yield wrong(KEY, f"{name} {told} (HTTP {visit.status})", "every request to it fails", fix)
     elif visit.status == 503:
         yield unsure(REACHABLE, f"{name} is there and still loads its model (HTTP 503)", "it answers once that is done", "wait, and look again")
     elif visit.status != 200:
@@ -66,6 +64,8 @@ def _named(visit: Visit) -> Iterator[Diagnosis]:
         yield wrong(MODELS, f"{name} answers, and has no model", "nothing can be asked of it", _bring(visit, "NAME"))
     else:
         yield well(REACHABLE, said(visit))
+        if visit.behind:
+            yield unsure(REACHABLE, f"{name}: {visit.behind}", "requests for its models go elsewhere, or fail", "on its machine: homeport doctor")
 
 
 def _found(visit: Visit, *, discover: bool) -> Iterator[Diagnosis]:
@@ -112,6 +112,8 @@ def _remedy(visit: Visit) -> str:
 
 
 def _bring(visit: Visit, model: str) -> str:
+    if visit.is_homeport:
+        return f"write a [models.…] for {model} into the homeport.toml of {visit.backend.name}, and reload it there"
     return f"ollama pull {model}" if visit.engine == "ollama" else "start the engine with a model"
 
 
@@ -138,6 +140,8 @@ def routes(models: Iterable[ModelSettings], visits: Sequence[Visit]) -> Iterator
 def _contexts(settings: Settings, visit: Visit) -> Iterator[Diagnosis]:
     """Windows that are much smaller than the model, and engines that cut a prompt which does not fit, and say nothing."""
     name = visit.backend.name
+    if visit.is_homeport:  # its own doctor says so
+        return
     if any(card.cuts for card in visit.cards.values()):
         by_v1 = visit.backend.kind == "openai"
         fix = f'set kind = "ollama" under [backends.{name}]' if by_v1 else "update Ollama to 0.12.6 or later"

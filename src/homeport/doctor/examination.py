@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from homeport.doctor import certificate, clocks, descriptors, disk, engines, gateway, graphics, permissions, proxies, public, tellers
+from homeport.doctor import bundled, certificate, clocks, descriptors, disk, engines, gateway, graphics, permissions, proxies, public, tellers
 from homeport.doctor.case import Case
 from homeport.doctor.diagnosis import Diagnosis, unsure, well, wrong
 from homeport.doctor.visit import Visit, visit
@@ -64,6 +64,7 @@ def examine(case: Case, limit_s: float = LIMIT_S) -> list[Diagnosis]:
     around.look("graphics", graphics.look)
     around.look("disk", lambda: list(disk.look(settings.server.data)))
     around.look("permissions", lambda: list(permissions.look(settings)))
+    around.look("bundled", lambda: list(bundled.look()))
     around.look("tellers", lambda: list(tellers.look(settings)))
     if case.public_url is not None:
         url = case.public_url
@@ -80,6 +81,7 @@ def examine(case: Case, limit_s: float = LIMIT_S) -> list[Diagnosis]:
         *graphics.judge(around.saw("graphics") or graphics.Graphics(), seen, live.speeds if live else {}),
         *(around.saw("disk") or ()),
         *(around.saw("permissions") or ()),
+        *(around.saw("bundled") or ()),
         *_files(case, live),
         *watch.judge(_skews(seen, outside), settings.server.data),
         *_outside(case, outside, around),

@@ -17,6 +17,7 @@ from homeport.settings import address, is_loopback
 from homeport.storage.keys import Keys
 
 RUNNING, PORT, VERSION, BACKENDS, RECORDS, KEYS = "gateway.running", "gateway.port", "gateway.version", "gateway.backends", "gateway.records", "gateway.keys"
+FLEET = "fleet.store"
 OURS = "homeport"
 
 
@@ -105,6 +106,21 @@ def _keys(case: Case) -> Iterator[Diagnosis]:
         )
 
 
+def _fleet(found: Any) -> Iterator[Diagnosis]:
+    """How it stands with the gateways that share its backends, where it does."""
+    if not isinstance(found, dict):
+        return
+    if found.get("state") == "together":
+        yield well(FLEET, f"The fleet's store at {found.get('store')} answers in {found.get('round_trip_ms')} ms, for {found.get('gateways')} gateways")
+        return
+    yield wrong(
+        FLEET,
+        f"The fleet's store at {found.get('store')} cannot be used: {found.get('reason')}",
+        f"this gateway keeps to its share, one of {found.get('gateways')}, of every max_in_flight and limit",
+        "start the store, or see to its address and password: url under [fleet]; the gateway comes back to it by itself",
+    )
+
+
 def _running(case: Case, seen: Gateway, unreachable: set[str]) -> Iterator[Diagnosis]:
     version = seen.report.get("version")
     yield well(RUNNING, f"The gateway answers at {case.gateway}: Homeport {version}")
@@ -114,6 +130,7 @@ def _running(case: Case, seen: Gateway, unreachable: set[str]) -> Iterator[Diagn
         yield wrong(
             RECORDS, f"The gateway has trouble: {trouble}", "receipts wait in memory", "make room there, or give back the right to write; it goes on by itself"
         )
+    yield from _fleet(seen.report.get("fleet"))
     for row in seen.backends:
         name, state, reason = str(row.get("name")), row.get("state"), str(row.get("reason") or "no reason given")
         if state in ("open", "down") and name not in unreachable:

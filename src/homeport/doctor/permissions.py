@@ -13,7 +13,7 @@ from homeport.settings import Settings
 
 FOLDER, FILES, SECRETS, CONFIG, ROOT, OWNER = (f"permissions.{name}" for name in ("folder", "files", "secrets", "config", "root", "owner"))
 OTHERS, READ_BY_OTHERS = 0o077, 0o004
-OURS = ("keys.json", "journal-*.jsonl", "ledger.sqlite*", "outbox.sqlite*", "engine-*.log")
+OURS = ("keys.json", "journal-*.jsonl", "ledger.sqlite*", "outbox.sqlite*", "engine-*.log", "tunnel/id_ed25519")
 BUNDLE = 3  # files of one kind that are named
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 
-from homeport.doctor.diagnosis import Diagnosis, unsure, well
-from homeport.settings import Settings
+from homeport.doctor.diagnosis import Diagnosis, unsure, well, wrong
+from homeport.settings import Settings, TunnelSettings
+from homeport.storage import locks
+from homeport.tunnel import state as states
+from homeport.tunnel.state import TunnelState
 
-NOTIFY, DEAD_MAN, TUNNEL = "notify.targets", "notify.dead_man", "tunnel.section"
+NOTIFY, DEAD_MAN, TUNNEL, HOST_KEY = "notify.targets", "notify.dead_man", "tunnel.state", "tunnel.host_key"
+FIXES = {
+    "connecting": "see that the gateway on the VPS runs, with a backend whose url is this tunnel's end there",
+    "refused": "do what it says; it is tried again by itself",
+    "down": "homeport tunnel up, or at boot: homeport service install",
+}
 
 
 def look(settings: Settings) -> Iterator[Diagnosis]:
@@ -23,13 +30,21 @@ def look(settings: Settings) -> Iterator[Diagnosis]:
     if monitor.notify and not monitor.dead_man_url:
         fix = "[monitor] dead_man_url, of a service that calls you when pings cease; or watch, on another Homeport"
         yield unsure(DEAD_MAN, "Nobody is told when this gateway itself dies", "a dead gateway cannot report itself", fix)
-    if has_tunnel(settings):
-        yield well(TUNNEL, "There is a [tunnel] section")
+    if settings.tunnel is not None:
+        yield from _tunnel(settings.tunnel, states.read(states.folder_of(settings.server.data), locks.held))
 
 
-def has_tunnel(settings: Settings) -> bool:
-    """Whether the file has a [tunnel]."""
-    try:
-        return settings.path is not None and "tunnel" in tomllib.loads(settings.path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
-        return False
+def _tunnel(told: TunnelSettings, found: TunnelState) -> Iterator[Diagnosis]:
+    """How the tunnel stands."""
+    if told.kind == "ssh" and told.host_key is None:
+        fix = "[tunnel] host_key; homeport tunnel up shows the line, and what to compare it with"
+        yield wrong(HOST_KEY, "No host key is pinned for the tunnel", "whoever answers in the VPS's place would be believed, so it does not start", fix)
+    name = f"The tunnel to {told.to}" if told.to else "The tunnel"
+    if found.state == "up":
+        trip = f", round trip {found.round_trip_ms:.0f} ms" if found.round_trip_ms is not None else ""
+        yield well(TUNNEL, f"{name} is up{trip}")
+    elif found.state == "connecting":
+        yield unsure(TUNNEL, f"{name} is connecting", found.reason or "", FIXES["connecting"])
+    else:
+        fix = FIXES["down"] if found.reason is None or states.NOT_RUNNING in found.reason else FIXES["refused"]
+        yield wrong(TUNNEL, f"{name} is {found.state}", found.reason or "", fix)

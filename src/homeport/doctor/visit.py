@@ -11,14 +11,16 @@ from typing import Any
 from msgspec import Struct
 
 from homeport.backends.cards import Cards
+from homeport.backends.node import Behinds
 from homeport.doctor import web
 from homeport.errors import BackendError, Stalled
 from homeport.settings import BackendSettings
 from homeport.vocabulary import Card
 from homeport.wire import cards as wire
+from homeport.wire import node
 from homeport.wire.dialects import SPOKEN
 
-NAMES = {"ollama": "Ollama", "llama.cpp": "llama.cpp", "vllm": "vLLM", "anthropic": "Anthropic's API"}
+NAMES = {"ollama": "Ollama", "llama.cpp": "llama.cpp", "vllm": "vLLM", "anthropic": "Anthropic's API", "homeport": "Homeport"}
 FEW_S = 4.0  # for each page after the first
 ALL_S = 6.0  # … and for all of them: an Ollama with many models is left with those that were asked about until then
 
@@ -45,6 +47,7 @@ class Visit(Struct, frozen=True, kw_only=True):
     cards: dict[str, Card] = {}
     loaded: tuple[Loaded, ...] = ()
     is_homeport: bool = False
+    behind: str = ""  # a Homeport: what is not well behind it
     skew_s: float | None = None  # its clock less ours; 0 where they agree as far as can be seen; None where it does not tell
 
     @property
@@ -67,7 +70,8 @@ def visit(backend: BackendSettings, *, named: bool) -> Visit:
         listing = web.fetch(f"{backend.url}{spoken.models_path}", headers)
     except BackendError as error:
         return Visit(backend=backend, named=named, fault=str(error), connected=error.outcome != "unreachable")
-    seen = Visit(backend=backend, named=named, connected=True, status=listing.status, skew_s=skew(listing))
+    ours = node.gateway(listing.body) is not None or node.CODE.decode() in listing.headers
+    seen = Visit(backend=backend, named=named, connected=True, status=listing.status, is_homeport=ours, skew_s=skew(listing))
     if listing.status != 200:
         return seen
     pages: dict[str, bytes] = {}
@@ -99,9 +103,21 @@ def visit(backend: BackendSettings, *, named: bool) -> Visit:
         models=tuple(names),
         cards=known,
         loaded=_loaded(pages.get("/api/ps", b"")),
-        is_homeport=any(row.get("owned_by") == "homeport" for row in rows),
+        is_homeport=ours,
+        behind=_behind(backend, headers) if ours else "",
         skew_s=seen.skew_s,
     )
+
+
+def _behind(backend: BackendSettings, headers: dict[str, str]) -> str:
+    """What is not well behind a Homeport, by what it says itself."""
+    with contextlib.suppress(BackendError):
+        report = node.report(web.fetch(f"{backend.url}{node.BRIEF}", headers, within_s=FEW_S).body)
+        if report is not None:
+            behind = Behinds()
+            behind.take(report, 0)
+            return behind.reason
+    return ""
 
 
 def skew(page: web.Page) -> float | None:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from homeport.errors import Stalled, Unreachable
+from homeport.settings.address import socket_path
 
 PATIENCE_S = 5.0
 MOST = 4 * 1024 * 1024  # bytes of a page that are read
@@ -43,11 +44,26 @@ def fields(text: bytes | str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+class ToSocket(http.client.HTTPConnection):
+    """A connection to a Unix socket."""
+
+    def __init__(self, path: str, within_s: float) -> None:
+        super().__init__("localhost", timeout=within_s)
+        self._path = path
+
+    def connect(self) -> None:
+        """Raises OSError."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
 def connect(url: str, within_s: float = PATIENCE_S) -> http.client.HTTPConnection:
     """A connection to the host of an address. Raises Unreachable, with the reason in plain words."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=within_s)
+    path = socket_path(url)
+    connection = kind(parts.hostname or "", parts.port, timeout=within_s) if path is None else ToSocket(path, within_s)
     try:
         connection.connect()
     except (OSError, ValueError) as error:
@@ -91,6 +107,8 @@ def path_of(url: str) -> str:
 
 def is_here(url: str) -> bool:
     """Whether an address leads to this machine."""
+    if socket_path(url) is not None:
+        return True
     host = (urlsplit(url).hostname or "").lower()
     return host in ("localhost", "::1") or host.startswith("127.")
 

@@ -1,1 +1,1 @@
-"""What the worker processes of one gateway share: places at backends, what they tell each other, who does what is done once."""
+"""What the worker processes of one gateway share, and the gateways of a fleet: places at backends, what they tell each other, who does what is done once."""

@@ -22,12 +22,13 @@ class _Count:
 class AlonePlaces:
     """Fulfils ports.Places within one process."""
 
-    __slots__ = ("_count", "_free", "_wants")
+    __slots__ = ("_count", "_free", "_since", "_wants")
 
     def __init__(self, count: _Count) -> None:
         self._count = count
         self._free: Callable[[], None] | None = None
         self._wants = 0
+        self._since = 0.0
         count.views.append(self)
 
     @property
@@ -47,13 +48,13 @@ class AlonePlaces:
     def give_back(self) -> None:
         count = self._count
         count.held -= 1
-        if len(count.views) > 1:
-            for view in list(count.views):
-                if view is not self and view._wants and view._free is not None:
-                    view._free()
+        if len(count.views) != 1 or count.views[0] is not self:
+            for view in sorted(count.views, key=lambda view: view._since):
+                if view is not self and view._wants and view._free is not None and not (self._wants and self._since <= view._since):
+                    view._free()  # who waits in this one's own line is served by it, after this
 
     def want(self, waiting: int, since: float, limit: int) -> None:
-        self._wants = waiting
+        self._wants, self._since = waiting, since
 
     def subscribe(self, free: Callable[[], None]) -> None:
         self._free = free

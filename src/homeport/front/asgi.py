@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response
@@ -20,6 +21,7 @@ from homeport.front.envelopes import told
 from homeport.front.gateway import Gateway
 from homeport.front.routes import MODEL_ROUTES, READ_HEADERS
 from homeport.front.status.endpoint import status
+from homeport.front.task_calls import Calling
 from homeport.rules import selection
 from homeport.runner import Runner, Signal
 from homeport.vocabulary import Caller, Request
@@ -107,6 +109,9 @@ class AsgiExchange:
         self._more.set()
 
 
+Begun = Callable[[Scope, dict[bytes, bytes], bytes, Caller, AsgiExchange], Runner]
+
+
 class Call:
     """One request of the twin among the gateway's connections (Live)."""
 
@@ -129,12 +134,13 @@ class Call:
         """Its clocks are its upstream's."""
 
 
-class ModelRoute:
-    """The twin of `front.protocol`: one model route as an ASGI app."""
+class Posted:
+    """The twin of `front.protocol`: what is posted to a model route or to a task, as an ASGI app."""
 
-    def __init__(self, gateway: Gateway, path: str) -> None:
+    def __init__(self, gateway: Gateway, begun: Begun) -> None:
+        """`begun` makes the work of a request, which is not under way yet."""
         self._gateway = gateway
-        self._dialect, self._surface = MODEL_ROUTES[path]
+        self._begun = begun
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = _read(scope)
@@ -143,7 +149,7 @@ class ModelRoute:
         if body is None:
             return
         out = AsgiExchange(self._gateway)
-        runner = Runner(self._gateway.serve(Request(self._dialect, self._surface, headers, body, time.perf_counter(), caller), out), out.over)
+        runner = self._begun(scope, headers, body, caller, out)
         call = Call(runner, out)
         self._gateway.connections.add(call)
         runner.resume()
@@ -183,6 +189,21 @@ class ModelRoute:
             runner.leave(ClientLeft("the caller hung up"))
 
 
+def journeys(gateway: Gateway, path: str) -> Begun:
+    """The journeys of a model route."""
+    dialect, surface = MODEL_ROUTES[path]
+    return lambda _, headers, body, caller, out: Runner(gateway.serve(Request(dialect, surface, headers, body, time.perf_counter(), caller), out), out.over)
+
+
+def calls(gateway: Gateway) -> Begun:
+    """The calls of tasks."""
+
+    def begun(scope: Scope, headers: dict[bytes, bytes], body: bytes, caller: Caller, out: AsgiExchange) -> Runner:
+        return Calling(gateway, scope["path"], QueryParams(scope["query_string"]), headers, body, caller, out, out.over)
+
+    return begun
+
+
 def app(gateway: Gateway) -> Starlette:
     """The ASGI app: model routes and pages."""
 
@@ -219,9 +240,10 @@ def app(gateway: Gateway) -> Starlette:
         gateway.greet(_headers(request))
         return page(ollama_pages.show(gateway, known(ollama_pages.asked(await _small(request)))))
 
-    routes = task_pages.routes(gateway, _read)  # before the others, which would all be looked at first
-    routes += [Route(path, ModelRoute(gateway, path), methods=["POST"]) for path in MODEL_ROUTES]
-    routes += [
+    routes = [
+        *(Route(path, Posted(gateway, calls(gateway)), methods=["POST"]) for path in ("/tasks/{name}", "/scatter")),
+        *(Route(path, Posted(gateway, journeys(gateway, path)), methods=["POST"]) for path in MODEL_ROUTES),
+        Route("/tasks", guarded(lambda _: page(task_pages.listed(gateway)), key=True)),
         Route("/", root),
         Route("/health", health),
         Route("/ready", ready),
@@ -279,7 +301,7 @@ SMALL = 64 * 1024  # bytes
 
 def _homeport_error(request: HttpRequest, error: Exception) -> Response:
     assert isinstance(error, HomeportError)
-    headers = {"www-authenticate": "Bearer"} if isinstance(error, Unauthenticated) else None
+    headers = ({"x-homeport-error": error.code} if error.code else {}) | ({"www-authenticate": "Bearer"} if isinstance(error, Unauthenticated) else {})
     return Response(told(error, request.url.path, _headers(request)), error.status, headers, media_type="application/json")
 
 

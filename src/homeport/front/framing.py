@@ -31,3 +31,13 @@ def is_plain(request: bytes) -> bool:
 def refusal(status: int, body: bytes) -> bytes:
     """The whole response to a request that never became one."""
     return b"%bcontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b" % (STATUS[status], len(body), body)
+
+
+def healthy(request: bytes) -> tuple[bytes, bool]:
+    """The response to `GET /health`, and whether the connection is to close after it."""
+    close = b"\r\nconnection: close" in request.lower() or request.startswith(b"GET /health HTTP/1.0")
+    head = b"%bcontent-type: application/json\r\n%bcontent-length: %d\r\n\r\n" % (STATUS[200], b"connection: close\r\n" if close else b"", len(_HEALTHY))
+    return head + _HEALTHY, close
+
+
+_HEALTHY = b'{"status":"ok"}'

@@ -81,5 +81,8 @@ class Gateway(pages.Overview, Protocol):
     async def metrics(self, accept: str, names: Sequence[str]) -> tuple[bytes, str]:
         """`/metrics` in the form that an Accept header asks for, and its content type; only series of these names, where there are any."""
 
+    def wanted(self) -> None:
+        """A gateway in front of this one would have asked, and did not since something here is away: it is woken where it can be."""
+
     def other(self) -> asyncio.Protocol:
         """A protocol that serves every other page."""

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from homeport.errors import Malformed
-from homeport.front.pages import ANSWERS, Name, Overview, stamp
+from homeport.front.pages import ANSWERS, Name, Overview, itself, stamp
 from homeport.vocabulary import Weights
 
 _encode = msgspec.json.Encoder().encode
@@ -36,7 +36,7 @@ def version() -> bytes:
 
 def tags(overview: Overview) -> bytes:
     """`/api/tags`: every name that is served."""
-    return _encode({"models": [_listed(overview, name) | {"capabilities": capabilities(name)} for name in overview.models()]})
+    return _encode({"models": [_listed(overview, name) | {"capabilities": capabilities(name)} for name in overview.models()], "homeport": itself(overview)})
 
 
 def ps(overview: Overview) -> bytes:

@@ -10,16 +10,18 @@ import msgspec
 from msgspec import Struct
 
 from homeport.errors import Malformed
-from homeport.rules import heartbeat
+from homeport.rules import heartbeat, pinning
 from homeport.rules.distribution import Spread
 from homeport.rules.heartbeat import Beats
 from homeport.rules.wording import watched
-from homeport.vocabulary import Card, Incident, Standing
+from homeport.vocabulary import Card, FleetStanding, Incident, Standing
 
 _encode = msgspec.json.Encoder().encode
 
 ANSWERS = ("healthy", "degraded")  # states of a backend that can be asked
+HONOURS = ["homeport-private"]  # headers that whoever relies on them should know to be understood
 NAMED = 3  # backends in a verdict
+WELL = "All is well."
 
 
 class Place(Struct, frozen=True):
@@ -56,8 +58,16 @@ class Overview(Protocol):
     started_at: float  # seconds since the epoch
 
     @property
+    def id(self) -> str:
+        """Of this run, the same for all workers."""
+
+    @property
     def trouble(self) -> str | None:
         """What the owner should see to, or None."""
+
+    @property
+    def fleet_standing(self) -> FleetStanding | None:
+        """How it stands with the gateways that share its backends; None where there are none."""
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -100,7 +110,12 @@ def models(overview: Overview, query: Mapping[str, str] = {}) -> bytes:
         for name in page
     ]
     ends = {"first_id": page[0].name, "last_id": page[-1].name} if page else {"first_id": None, "last_id": None}
-    return _encode({"object": "list", "data": data, "has_more": more, **ends})
+    return _encode({"object": "list", "data": data, "has_more": more, **ends, "homeport": itself(overview)})
+
+
+def itself(overview: Overview) -> dict[str, str]:
+    """What tells another Homeport that this is one, and which."""
+    return {"version": overview.version, "gateway": overview.id}
 
 
 def _paged(listed: list[Name], query: Mapping[str, str]) -> tuple[list[Name], bool]:
@@ -129,7 +144,8 @@ def _card(card: Card | None) -> dict[str, Any] | None:
     if card is None:
         return None
     shown = ("engine", "version", "context", "trained", "max_tokens", "capabilities", "format", "cuts")
-    return {field: getattr(card, field) for field in shown}
+    found = {field: getattr(card, field) for field in shown} | {"digest": pinning.bare(card) or None}
+    return found | {"about": card.about} if card.about else found
 
 
 def stamp(at: float) -> str:
@@ -154,7 +170,7 @@ def status(overview: Overview, now: float) -> bytes:
     standings = overview.standings()
     beats = overview.history.heartbeats()
     report: dict[str, Any] = {
-        "verdict": verdict(standings, overview.trouble),
+        "verdict": verdict(standings, overview.trouble, overview.fleet_standing),
         "version": overview.version,
         "uptime_s": round(now - overview.started_at, 1),
         "requests": dict(overview.counts),
@@ -163,9 +179,20 @@ def status(overview: Overview, now: float) -> bytes:
         "incidents": [msgspec.structs.replace(incident, backend=watched(incident.backend)) for incident in overview.incidents],
         "distributions": [{"model": name, **spread.figures()} for name, spread in overview.history.distributions().items()],
         "heartbeats": {standing.name: _days(beats.get(standing.name, {})) for standing in standings},
+        "fleet": overview.fleet_standing,
         "trouble": overview.trouble,
+        "honours": HONOURS,
     }
     return _encode(report)
+
+
+def brief(overview: Overview) -> bytes:
+    """`/status?brief`: how the backends are, and where each name leads."""
+    names = [
+        {"name": name.name, "location": name.location, "routes": [{"backend": at.backend, "model": at.model} for at in name.places]}
+        for name in overview.models()
+    ]
+    return _encode({**itself(overview), "backends": overview.standings(), "models": names})
 
 
 def ready(overview: Overview, *, draining: bool = False) -> tuple[int, bytes]:
@@ -177,15 +204,23 @@ def ready(overview: Overview, *, draining: bool = False) -> tuple[int, bytes]:
     return (200 if able else 503), _encode({"ready": bool(able), "verdict": verdict(standings, overview.trouble)})
 
 
-def verdict(standings: Sequence[Standing], trouble: str | None) -> str:
-    """One sentence on how things stand."""
+def verdict(standings: Sequence[Standing], trouble: str | None, fleet: FleetStanding | None = None) -> str:
+    """One sentence on how things stand; one more where the fleet's store is away."""
+    said = _verdict(standings, trouble)
+    if fleet is None or fleet.state == "together":
+        return said
+    said = "The backends are well." if said == WELL else said
+    return f"{said} The fleet's store at {fleet.store} cannot be used ({fleet.reason}), so this gateway keeps to its share, one of {fleet.gateways}."
+
+
+def _verdict(standings: Sequence[Standing], trouble: str | None) -> str:
     if trouble:
         return f"Receipts cannot be written: {trouble}."
     if not standings:
         return "No backend is configured."
     told = [standing for standing in standings if standing.state != "healthy"]
     if not told:
-        return "All is well."
+        return WELL
     more = len(told) - NAMED
     clauses = [_said(standing) for standing in told[:NAMED]] + ([f"{more} more {'is' if more == 1 else 'are'} not well"] if more > 0 else [])
     loading = [standing.name for standing in told if standing.state == "loading"]

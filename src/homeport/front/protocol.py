@@ -1,4 +1,4 @@
-"""How callers come in, the short way: HTTP/1.1 straight from the socket to the journey, for the model routes.
+"""How callers come in, the short way: HTTP/1.1 straight from the socket to the journey, for the model routes and calls of tasks.
 
 A connection whose next request is for anything else is handed over, with the bytes read so far, to uvicorn and the
 ASGI app (`front.asgi`), which serves the model routes as well; so both ways answer alike and this one can stay small.
@@ -16,10 +16,11 @@ import httptools
 
 from homeport.errors import CallerError, ClientLeft, HomeportError, Malformed, TooLarge, Unauthenticated
 from homeport.front.envelopes import path_of, told
-from homeport.front.exchange import STATUS, Exchange
-from homeport.front.framing import bare_lf, is_plain, refusal, without_upgrade
+from homeport.front.exchange import Exchange
+from homeport.front.framing import bare_lf, healthy, is_plain, refusal, without_upgrade
 from homeport.front.gateway import Gateway
-from homeport.front.routes import BY_URL
+from homeport.front.routes import BY_URL, POSTS, task_called
+from homeport.front.task_calls import Calling
 from homeport.rules.admission import ANYONE
 from homeport.runner import Runner
 from homeport.vocabulary import Request, Surface
@@ -31,9 +32,8 @@ KEEP_ALIVE_S = 75.0  # an idle connection is kept this long
 FLUSH_S = 30.0  # a caller that takes nothing of an answer for this long is cut off
 WRITE_HIGH_WATER = 128 * 1024  # bytes not yet taken by the caller at which the journey waits
 
-_POSTS = tuple(b"POST " + url + b" HTTP/1." for url in BY_URL)
+Asked = tuple[str, Surface] | str  # dialect and surface; of a task, its path
 _HEALTH = b"GET /health HTTP/1."
-_HEALTHY = b'{"status":"ok"}'
 
 
 class Front(asyncio.Protocol):
@@ -52,13 +52,13 @@ class Front(asyncio.Protocol):
         "_head_bytes",
         "_headed",
         "_headers",
-        "_loop",
         "_parser",
         "_read",
         "_route",
         "_runner",
         "_seen",
         "_seen_route",
+        "_task",
         "_transport",
         "_untaken",
         "_url",
@@ -68,11 +68,10 @@ class Front(asyncio.Protocol):
         "receiving",
     )
 
-    def __init__(self, gateway: Gateway, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._clock = gateway.clock
         self._after = gateway.after
-        self._loop = loop
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._head = b""  # the beginning of a request, until its route is known
@@ -81,17 +80,18 @@ class Front(asyncio.Protocol):
         self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
         self._body_bytes = 0
-        self._route: tuple[str, Surface] | None = None
+        self._route: Asked | None = None
         self._exchange: Exchange | None = None
         self._runner: Runner | None = None
         self._read = b""  # the read with which the request began
         self._seen = Heads()
-        self._seen_route: tuple[str, Surface] | None = None  # what the head seen last asks for
+        self._seen_route: Asked | None = None  # what the head seen last asks for
         self.receiving = False  # in the middle of a request
         self._caller = ANYONE
         self._full = False  # the caller does not take what is written
         self._untaken = 0  # bytes written and not taken at the last sweep
         self._headed = False  # its head is complete
+        self._task: str | None = None  # that the request under way is for
         self._vetted = False  # it was seen to be a POST to a model route
         self.closing = False  # close after the answer under way
         self.quiet_since = gateway.clock.now
@@ -191,7 +191,7 @@ class Front(asyncio.Protocol):
         if self._exchange is not None:
             return
         self._headed = True
-        self._route = BY_URL.get(self._url)
+        self._route = BY_URL.get(self._url) or self._task
         headers = self._headers
         length = headers.get(b"content-length")
         if length is not None and int(length) > self._gateway.max_body:
@@ -247,13 +247,15 @@ class Front(asyncio.Protocol):
         else:
             self._serve(route, headers, body, transport)
 
-    def _serve(
-        self, route: tuple[str, Surface], headers: dict[bytes, bytes], body: bytes, transport: asyncio.Transport, *, kept: bool = True, chunked: bool = True
-    ) -> None:
+    def _serve(self, route: Asked, headers: dict[bytes, bytes], body: bytes, transport: asyncio.Transport, *, kept: bool = True, chunked: bool = True) -> None:
         self.closing = self._gateway.draining or not kept
         exchange = self._exchange = Exchange(self, transport, chunked=chunked)
         exchange.paused = self._full
-        runner = self._runner = Runner(self._gateway.serve(Request(route[0], route[1], headers, body, time.perf_counter(), self._caller), exchange))
+        if isinstance(route, str):
+            runner: Runner = Calling(self._gateway, route, {}, headers, body, self._caller, exchange)
+        else:
+            runner = Runner(self._gateway.serve(Request(route[0], route[1], headers, body, time.perf_counter(), self._caller), exchange))
+        self._runner = runner
         runner.resume()
         if runner.finished and self._runner is runner:
             self._runner = None
@@ -324,7 +326,8 @@ class Front(asyncio.Protocol):
         """The first bytes of a request: those for the parser, or none while its route is not known or not ours."""
         if self._head:
             data = self._head + data
-        if data.startswith(_POSTS):
+        task = None
+        if data.startswith(POSTS) or (task := task_called(data)) is not None:
             end = data.find(b"\r\n\r\n")
             if end < 0 and len(data) < MAX_HEAD and not bare_lf(data):
                 return self._hold(data)
@@ -335,6 +338,7 @@ class Front(asyncio.Protocol):
                 data = without_upgrade(data)
             self._head = b""
             self.receiving = self._vetted = True
+            self._task = task
             self._head_bytes = 0
             self.quiet_since = self._clock.now
             return data
@@ -343,7 +347,7 @@ class Front(asyncio.Protocol):
             self._health(data)
             return b""
         line, newline, _ = data.partition(b"\r\n")
-        if not newline and len(data) < MAX_HEAD and any(post.startswith(line[: len(post)]) for post in (*_POSTS, _HEALTH)):
+        if not newline and len(data) < MAX_HEAD and any(post.startswith(line[: len(post)]) for post in (*POSTS, _HEALTH)):
             return self._hold(data)
         self._hand_over(data)
         return b""
@@ -359,11 +363,8 @@ class Front(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
-        close = b"\r\nconnection: close" in request.lower() or request.startswith(b"GET /health HTTP/1.0")
-        transport.write(
-            b"%bcontent-type: application/json\r\n%bcontent-length: %d\r\n\r\n%b"
-            % (STATUS[200], b"connection: close\r\n" if close else b"", len(_HEALTHY), _HEALTHY)
-        )
+        answer, close = healthy(request)
+        transport.write(answer)
         self.quiet_since = self._clock.now
         if close:
             self.close()

@@ -29,7 +29,7 @@ def metrics(gateway: Gateway, headers_of: Callable[[Request], dict[bytes, bytes]
 def from_here(headers: dict[bytes, bytes]) -> bool:
     """Whether it was addressed to this machine, and sent by no foreign page: what needs no key while there are none."""
     try:
-        admission.from_here(headers.get(b"host", b"localhost"), headers.get(b"origin"))
+        admission.from_here(headers.get(b"host", b"localhost"), headers.get(b"origin"), headers.get(b"x-forwarded-for"))
     except Forbidden:
         return False
     return True

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from homeport.front.gateway import Gateway
 from homeport.front.pages import Days, Name
-from homeport.vocabulary import STATES, Incident, Standing
+from homeport.vocabulary import STATES, FleetStanding, Incident, Standing
 
 TOPIC = "overview"
 FRESH_S = 0.1  # how old what is known of siblings may be
@@ -23,6 +23,7 @@ class Seen(Struct, frozen=True):
     trouble: str | None
     standings: list[Standing]
     incidents: list[Incident]
+    fleet_standing: FleetStanding | None = None
 
 
 class Together:
@@ -59,12 +60,22 @@ class Together:
         self._looked_at = time.monotonic()
 
     @property
+    def id(self) -> str:
+        return self._gateway.id
+
+    @property
     def history(self) -> Days:
         return self._gateway.history
 
     @property
     def trouble(self) -> str | None:
         return next((seen.trouble for seen in self._all if seen.trouble), None)
+
+    @property
+    def fleet_standing(self) -> FleetStanding | None:
+        """One worker's that is away, where there is one."""
+        known = [seen.fleet_standing for seen in self._all if seen.fleet_standing is not None]
+        return next((standing for standing in known if standing.state != "together"), known[0] if known else None)
 
     @property
     def incidents(self) -> Sequence[Incident]:
@@ -104,4 +115,4 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _seen(gateway: Gateway) -> Seen:
-    return Seen(gateway.started_at, gateway.trouble, list(gateway.standings()), list(gateway.incidents))
+    return Seen(gateway.started_at, gateway.trouble, list(gateway.standings()), list(gateway.incidents), gateway.fleet_standing)

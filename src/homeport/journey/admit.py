@@ -29,10 +29,10 @@ class Admit:
 
         Raises:
             Unauthenticated: once there are keys, none or an unknown one came.
-            Forbidden: without keys, a request for another host or from a foreign page.
+            Forbidden: without keys, a request for another host, from a foreign page, or from elsewhere through a proxy.
         """
         if self.keyless:
-            rule.from_here(headers.get(b"host", b"localhost"), headers.get(b"origin"))
+            rule.from_here(headers.get(b"host", b"localhost"), headers.get(b"origin"), headers.get(b"x-forwarded-for"))
             return rule.ANYONE
         secret = credential(headers)
         return rule.caller(secret, self._keys.find(secret) if secret is not None and self._keys.exist else None)

@@ -46,7 +46,7 @@ class Answers:
 
     def _by_rule(self, ask: Ask, canned: Canned) -> Reply | None:
         """What the owner's rules say to the last message of a chat; a task, whose answer has a type, has rules of its own."""
-        if ask.surface not in CHATS or ask.errand is not None or self._catalogue.find(ask.model) is None:
+        if ask.surface not in CHATS or (ask.errand is not None and ask.errand.task) or self._catalogue.find(ask.model) is None:
             return None
         text = _message(ask)
         said = canned.reply(ask.model, text) if text is not None else None

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 
-from homeport.errors import BackendError, BrokeMidStream, CallerError, ClientLeft, HomeportError, NoRouteLeft, NotReplayed, Unauthenticated, Uncarried
+from homeport.errors import BackendError, BrokeMidStream, CallerError, ClientLeft, HomeportError, Looped, NoRouteLeft, NotReplayed, Unauthenticated, Uncarried
 from homeport.journey.tally import Account
 from homeport.ports import Backend, Lease, Upstream
 from homeport.rules import retry, selection
@@ -17,6 +17,7 @@ from homeport.wire import needs
 
 log = logging.getLogger("homeport")
 
+FULL_RETRY_S = 2  # where nobody said when there is room
 LONGEST_RETRY_S = 60.0  # no caller is told to wait for longer
 
 
@@ -76,6 +77,8 @@ class Try:
             return False
         account.end(_outcome(error), _reason(error))
         if isinstance(error, BackendError):
+            if error.outcome in ("unreachable", "full") and not error.one_name:
+                account.shut += (self._route.backend,)
             log.warning("%s: attempt %d at %s (%s) failed: %s", self._ask.id, len(account.attempts), self._route.backend, self._route.model, error)
         if isinstance(error, Uncarried):  # another route may speak the caller's dialect
             account.uncarried = error
@@ -120,10 +123,16 @@ def exhausted(ask: Ask, account: Account) -> HomeportError:
     met = "; ".join(f"{attempt.backend}: {attempt.reason}" for attempt in account.attempts)
     if account.committed:
         return BrokeMidStream(f"the answer was cut, and nobody could go on with it. {met}")
+    if account.attempts and all(attempt.outcome == "loop" for attempt in account.attempts):
+        return Looped(
+            f"`{ask.model}` leads in a circle of Homeports. {met}. Take the route that leads back out of one of their homeport.toml files, and reload."
+        )
     error = NoRouteLeft(f"No backend could answer `{ask.model}` just now. {met}. `homeport status` shows how they are.")
-    if account.attempts and all(attempt.outcome == "full" for attempt in account.attempts):
+    if account.attempts and all(attempt.outcome == "barred" for attempt in account.attempts):
+        error.should_retry = False
+    elif account.attempts and all(attempt.outcome == "full" for attempt in account.attempts):
         error.code = "queue_full"
-        error.retry_after_s = 2
+        error.retry_after_s = FULL_RETRY_S if account.retry_in_s == math.inf else max(1, math.ceil(min(account.retry_in_s, LONGEST_RETRY_S)))
     elif account.retry_in_s < NoRouteLeft.retry_after_s or (account.attempts and all(attempt.outcome == "open" for attempt in account.attempts)):
         error.retry_after_s = max(1, math.ceil(min(account.retry_in_s, LONGEST_RETRY_S)))
     return error

@@ -53,7 +53,7 @@ class Limits:
         now: Callable[[], float] = time.monotonic,
         *,
         levels: Callable[[str], Pair] = lambda _: [0.0, 0.0],
-        places: Callable[[str], Places] | None = None,
+        places: Callable[[str], Places | None] | None = None,
     ) -> None:
         self._settings = settings
         self._now = now

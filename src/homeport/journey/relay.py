@@ -8,10 +8,12 @@ from homeport.errors import BrokeMidStream, Refused
 from homeport.journey.tally import Account
 from homeport.ports import Out, Upstream
 from homeport.vocabulary import NOTHING, Ask, Reply, Usage
+from homeport.wire import node
 from homeport.wire.bridge import BRIDGES
 from homeport.wire.crossing import Bridge
 
 _JSON = "application/json"
+MOST_HEADS = 1024  # that are kept made
 _ERROR_BYTES = 64 * 1024  # of a refusal's body that are read
 _STREAM = "content-type: %s\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
@@ -20,7 +22,7 @@ class Relay:
     """Carries one answer to its caller (step `relay`)."""
 
     def __init__(self) -> None:
-        self._heads: dict[tuple[str, str], str] = {}
+        self._heads: dict[tuple[str, str, str], str] = {}
 
     async def __call__(self, upstream: Upstream, ask: Ask, out: Out, account: Account) -> Reply:
         """Stream an answer to its end, or read it whole and hold it.
@@ -35,8 +37,10 @@ class Relay:
                 raise Refused(f"HTTP {upstream.status}, and does not go on with the answer")
             instead = bridge.instead(upstream.status, ask)
             if instead is None:
-                raise bridge.refusal(upstream.status, refusal)
+                raise node.refusal(upstream.status, upstream.headers, bridge.refusal(upstream.status, refusal))
             return Reply(200, _JSON, instead, NOTHING, None, False, 0.0)
+        if b"x-homeport-model" in upstream.headers:
+            account.hear(upstream.headers)
         content_type = upstream.headers.get(b"content-type", b"").decode("latin-1")
         if not content_type.startswith(bridge.stream_type):
             if account.committed:
@@ -130,11 +134,13 @@ class Relay:
         if route is None or backend is None:  # answered without a model
             also = f"request-id: {account.ask.id}\r\n" if account.ask.dialect == "anthropic" else ""
             return f"x-homeport-attempts: 0\r\nx-request-id: {account.ask.id}\r\n{also}"
-        head = self._heads.get((backend.name, route.model))
+        model, location = account.answered or (route.model, backend.location)
+        head = self._heads.get((backend.name, model, location))
         if head is None:
-            lines = (("x-homeport-backend", backend.name), ("x-homeport-model", route.model), ("x-homeport-location", backend.location))
+            lines = (("x-homeport-backend", backend.name), ("x-homeport-model", model), ("x-homeport-location", location))
             head = "".join(f"{field}: {_clean(value)}\r\n" for field, value in lines)
-            self._heads[backend.name, route.model] = head
+            if len(self._heads) < MOST_HEADS:
+                self._heads[backend.name, model, location] = head
         ask = account.ask
         also = f"request-id: {ask.id}\r\n" if ask.dialect == "anthropic" else ""  # where its SDK looks for it
         return f"{head}x-homeport-attempts: {account.tries}\r\nx-request-id: {ask.id}\r\n{also}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 
 from homeport.errors import CallerError, ClientLeft, Unauthenticated, Uncarried
@@ -14,6 +14,7 @@ from homeport.rules import pricing
 from homeport.vocabulary import NOTHING, Ask, Attempt, Receipt, Reply, Route, Usage
 from homeport.wire.crossing import Bridge, Streaming
 
+LONGEST_NAME = 256  # of a model
 AT_ONCE_S = 0.001  # an answer that came within this was read at once: its speed is not the engine's
 
 
@@ -24,6 +25,7 @@ class Account:
         "_begun",
         "_started",
         "_tally",
+        "answered",
         "ask",
         "attempts",
         "backend",
@@ -38,6 +40,7 @@ class Account:
         "route",
         "sends",
         "settled",
+        "shut",
         "tries",
         "ts",
         "uncarried",
@@ -58,11 +61,13 @@ class Account:
         self.caller = ask.caller
         self.route: Route | None = None
         self.backend: Backend | None = None
+        self.answered: tuple[str, str] | None = None  # the model and its location, where a Homeport behind says which it was
         self.dialect = ask.dialect  # of the backend under way, once there is one
         self.attempts: list[Attempt] = []
         self.usage = NOTHING
         self.first_token_at: float | None = None
         self.queue_s = 0.0
+        self.shut: tuple[str, ...] = ()  # backends that were not to be reached, or had no room, whichever model is asked there
         self.uncarried: Uncarried | None = None  # why a route could not be asked
         self.resumption: Resumption | None = None  # where a cut answer may be continued
         self.ts = time.time()
@@ -87,6 +92,7 @@ class Account:
         """An attempt at a backend begins."""
         self.route = route
         self.backend = backend
+        self.answered = None
         self.dialect = backend.dialect
         if not self.committed:
             self.first_token_at = None
@@ -102,7 +108,7 @@ class Account:
 
     def gave_up(self, backend: str) -> bool:
         """Whether this Ask found a backend not to be reached, or without room: another model of it would be no different."""
-        return any(attempt.backend == backend and attempt.outcome in ("unreachable", "full") for attempt in self.attempts)
+        return backend in self.shut
 
     def ways(self, routes: Sequence[Route]) -> Iterable[Route]:
         """The routes in their order; where a cut answer may be continued, then those that go on with it."""
@@ -122,6 +128,12 @@ class Account:
         """Whether the text that the caller has may be gone on with after this failure."""
         return self.resumption is not None and self.resumption.after(error)
 
+    def hear(self, headers: Mapping[bytes, bytes]) -> None:
+        """A Homeport behind says which of its models answers, and where that is. What counts as cloud here stays so."""
+        assert self.backend is not None
+        model = "".join(sign for sign in headers[b"x-homeport-model"][:LONGEST_NAME].decode("latin-1") if sign.isprintable())
+        self.answered = (model, "cloud" if headers.get(b"x-homeport-location") == b"cloud" else self.backend.location)
+
     def commit(self) -> None:
         """Content is about to reach the caller: from here on there is no other route, but to go on with the same text."""
         self.committed = True
@@ -136,11 +148,12 @@ class Account:
     def figures(self, usage: Usage, generation_s: float) -> dict[str, object]:
         """The `homeport` object of a stream's last record."""
         first = self.first_token_at
+        model, location = self._where()
         more = {"continued": self.resumption.times} if self.resumption is not None and self.resumption.times else {}
         return {
             "backend": self.backend.name if self.backend is not None else None,
-            "model": self.route.model if self.route is not None else None,
-            "location": self.backend.location if self.backend is not None else None,
+            "model": model,
+            "location": location,
             "attempts": self.tries,
             "tok_per_s": rate(usage.completion, generation_s),
             "gen_time": round(generation_s, 4),
@@ -163,7 +176,7 @@ class Account:
         else:
             usage, generation_s = self.usage, now - first if first is not None else 0.0
         backend = self.backend
-        location = backend.location if backend is not None else None
+        model, location = self._where()
         arrived, tokens, errand = ask.arrived, usage.completion, ask.errand
         speed = rate(tokens, generation_s)
         self._tally.settled(
@@ -175,7 +188,7 @@ class Account:
                 (errand.task or None) if errand is not None else None,
                 ask.dialect,
                 ask.model,
-                route.model if route is not None else None,
+                model,
                 backend.name if backend is not None else None,
                 backend.kind if backend is not None else None,
                 location,
@@ -198,6 +211,12 @@ class Account:
             )
         )
         return speed
+
+    def _where(self) -> tuple[str | None, str | None]:
+        """The model that answers, and its location; None where none was asked."""
+        if self.answered is not None:
+            return self.answered
+        return self.route.model if self.route is not None else None, self.backend.location if self.backend is not None else None
 
 
 def ms(seconds: float) -> float:

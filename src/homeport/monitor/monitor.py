@@ -7,7 +7,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,19 +29,29 @@ log = logging.getLogger("homeport")
 class Monitor:
     """Runs from `start` to `stop`; `incidents` are the last outages, newest first, from memory.
 
-    `backends` are those of the settings, by name; `own` says the gateway's address once it has one. Files are touched in threads of its own only.
+    `backends` are those of the settings, by name; `own` says the gateway's address once it has one; `looks` are other things to look at, by name.
+    Files are touched in threads of its own only.
     """
 
-    def __init__(self, folder: Path, settings: MonitorSettings, backends: Sequence[str], traffic: Whereabouts, own: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: MonitorSettings,
+        backends: Sequence[str],
+        traffic: Whereabouts,
+        own: Callable[[], str],
+        looks: Mapping[str, Callable[[], Finding]] | None = None,
+    ) -> None:
         self.incidents: Sequence[Incident] = ()
         self._folder = folder
         self._settings = settings
-        self._names = [*backends, *map(rounds.name, settings.watch)]
+        self._names = [*backends, *map(rounds.name, settings.watch), *(looks or ())]
+        self._goes_round = bool(settings.watch or settings.dead_man_url or looks)
         self._traffic = traffic
         self._targets = notify.targets(settings.notify)
         self._window = minutes(settings.quiet_hours) if settings.quiet_hours else None
         self._messenger = Messenger(folder, self._targets, quiet=self._quiet)
-        self._rounds = Rounds(settings.watch, settings.dead_man_url, own, self.saw, period_s=settings.probe_interval_s)
+        self._rounds = Rounds(settings.watch, settings.dead_man_url, own, self.saw, period_s=settings.probe_interval_s, looks=looks)
         self._inbox: queue.SimpleQueue[tuple[str, Finding, float, float] | Event | None] = queue.SimpleQueue()
         self._strayed: set[str] = set()  # ids of drifts that are on record
         self._trouble = ""
@@ -50,7 +60,7 @@ class Monitor:
     def start(self) -> None:
         """Begin."""
         self._thread.start()
-        if self._settings.watch or self._settings.dead_man_url:
+        if self._goes_round:
             self._rounds.start()
 
     def saw(self, backend: str, finding: Finding) -> None:

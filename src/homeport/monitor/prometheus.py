@@ -11,7 +11,7 @@ import msgspec
 
 from homeport.monitor.departed import Departed
 from homeport.monitor.measures import Figure, Measures, Merged, Snapshot, merged
-from homeport.monitor.readings import of_outbox
+from homeport.monitor.readings import of_outbox, of_tunnel
 from homeport.monitor.series import FAMILIES, Family
 from homeport.ports import Siblings
 from homeport.vocabulary import STATES
@@ -34,14 +34,22 @@ PROCESS = {  # of the library's collector, whose name for a sample is the key
 class Exporter:
     """Makes the page. `readings` are this process's gauges; they and the counts are taken on the event loop, the text is made in a thread.
 
-    `outbox` is the file of notifications, which may not be there.
+    `outbox` is the file of notifications, which may not be there. `tunnel` says whether the tunnel is up, None where there is none; called in the thread.
     """
 
-    def __init__(self, measures: Measures, readings: Callable[[], Iterable[Figure]], siblings: Siblings, outbox: Path) -> None:
+    def __init__(
+        self,
+        measures: Measures,
+        readings: Callable[[], Iterable[Figure]],
+        siblings: Siblings,
+        outbox: Path,
+        tunnel: Callable[[], bool | None] = lambda: None,
+    ) -> None:
         self._measures = measures
         self._readings = readings
         self._siblings = siblings
         self._outbox = outbox
+        self._tunnel = tunnel
         self._departed = Departed(siblings.folder)
         siblings.answer(TOPIC, lambda: self._snapshot().encode())
 
@@ -75,7 +83,7 @@ class Exporter:
 
     def _page(self, own: Snapshot, others: list[bytes], accept: str, names: Sequence[str]) -> tuple[bytes, str]:
         living = [with_process(snapshot) for snapshot in (own, *decoded(others))]
-        living[0].figures += of_outbox(self._outbox)
+        living[0].figures += [*of_outbox(self._outbox), *of_tunnel(self._tunnel())]
         self._departed.keep(living)
         return text(merged(living, self._departed.others({snapshot.id for snapshot in living})), accept, names)
 

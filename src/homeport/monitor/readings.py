@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from homeport.monitor.measures import Figure
-from homeport.vocabulary import STATES, Standing
+from homeport.vocabulary import STATES, FleetStanding, Standing
 
 
 class Written(Protocol):
@@ -45,6 +45,21 @@ def of_outbox(path: Path) -> Iterator[Figure]:
     with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.2)) as outbox:
         (waiting,) = outbox.execute("SELECT count(*) FROM deliveries").fetchone()
         yield "homeport_notifications_waiting", (), waiting
+
+
+def of_tunnel(up: bool | None) -> Iterator[Figure]:
+    """Whether the tunnel is up; nothing where there is none."""
+    if up is not None:
+        yield "homeport_tunnel_up", (), float(up)
+
+
+def of_fleet(standing: FleetStanding | None) -> Iterator[Figure]:
+    """Whether the store of the fleet is there, for whom it counts, and how long it takes; nothing where this gateway shares with nobody."""
+    if standing is not None:
+        yield "homeport_fleet_together", (), float(standing.state == "together")
+        yield "homeport_fleet_gateways", (), standing.gateways
+        if standing.round_trip_ms is not None:
+            yield "homeport_fleet_round_trip_seconds", (), standing.round_trip_ms / 1000
 
 
 def of_backends(standings: Iterable[Standing]) -> Iterator[Figure]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from homeport.settings import from_here
@@ -50,11 +50,19 @@ class Rounds:
     """Goes round every `period_s` seconds, in a thread of its own, from `start` to `stop`.
 
     `peers` are addresses of other Homeports, `own` is this one's; `saw` is told what was found at each peer. `dead_man_url` is asked for
-    after this gateway has served itself: its `/ready` said that a backend can answer.
+    after this gateway has served itself: its `/ready` said that a backend can answer. `looks` are other things to look at, by the names that events have.
     """
 
     def __init__(
-        self, peers: Sequence[str], dead_man_url: str | None, own: Callable[[], str], saw: Callable[[str, Finding], None], *, period_s: float, fetch: Get = get
+        self,
+        peers: Sequence[str],
+        dead_man_url: str | None,
+        own: Callable[[], str],
+        saw: Callable[[str, Finding], None],
+        *,
+        period_s: float,
+        fetch: Get = get,
+        looks: Mapping[str, Callable[[], Finding]] | None = None,
     ) -> None:
         self._peers = peers
         self._dead_man_url = dead_man_url
@@ -62,6 +70,7 @@ class Rounds:
         self._saw = saw
         self._period_s = period_s
         self._fetch = fetch
+        self._looks = looks or {}
         self._trouble = ""
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rounds", daemon=True)
@@ -75,9 +84,11 @@ class Rounds:
         self._ended.set()
 
     def round(self) -> None:
-        """Ping, where this gateway is well, then look at each peer."""
+        """Ping, where this gateway is well, then look at all else, and at each peer."""
         if self._dead_man_url is not None and self._status(f"{from_here(self._own())}/ready")[0] == 200:
             self._ping(self._dead_man_url)
+        for what, look in self._looks.items():
+            self._saw(what, look())
         for peer in self._peers:
             if self._ended.is_set():
                 return

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 TOKENS = ("prompt", "completion", "cached", "reasoning")
 OUTCOMES = frozenset(  # of an attempt; any other word counts as `other`
-    ("ok", "unreachable", "refused", "stalled", "broke", "rejected", "client_left", "full", "open", "failed", "revoked", "cut")
+    ("ok", "unreachable", "refused", "stalled", "broke", "rejected", "client_left", "full", "open", "failed", "revoked", "cut", "barred", "loop")
 )
 OTHER = "other"
 NONE = "none"  # where no backend was asked
@@ -52,10 +52,14 @@ FAMILIES = (
     Family("homeport_backend_first_token_seconds", "gauge", "Moving average of the time to the first token.", ("backend",), "max"),
     Family("homeport_backend_tokens_per_second", "gauge", "Moving average of the speed of an answer.", ("backend",), "min"),
     Family("homeport_backend_cold_start_seconds", "gauge", "How long the backend took to load when it came back last.", ("backend",), "max"),
+    Family("homeport_fleet_together", "gauge", "1 while the fleet's store answers, 0 while this gateway keeps to its share.", (), "min"),
+    Family("homeport_fleet_gateways", "gauge", "Gateways of the fleet, as they were seen last.", (), "max"),
+    Family("homeport_fleet_round_trip_seconds", "gauge", "Moving average of what the fleet's store takes to answer.", (), "max"),
     Family("homeport_journal_trouble", "gauge", "1 while receipts cannot be written.", (), "max"),
     Family("homeport_journal_waiting_lines", "gauge", "Lines of the journal that wait in memory."),
     Family("homeport_receipts_lost", "counter", "Receipts dropped because more waited than memory may hold."),
     Family("homeport_notifications_waiting", "gauge", "Notifications that are not delivered yet.", (), "max"),
+    Family("homeport_tunnel_up", "gauge", "1 while things come through the tunnel from end to end.", (), "max"),
     Family("homeport_build", "info", "What runs.", ("version", "python"), "max"),
     Family("homeport_uptime_seconds", "gauge", "Since the start.", (), "max"),
     Family("homeport_workers", "gauge", "Processes that this page is about."),

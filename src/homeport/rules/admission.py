@@ -23,8 +23,10 @@ def caller(credential: str | None, name: str | None) -> Caller:
     raise Unauthenticated("This key is not known here, or was revoked. `homeport keys list` names the keys there are.")
 
 
-def from_here(host: bytes, origin: bytes | None) -> None:
+def from_here(host: bytes, origin: bytes | None, forwarded: bytes | None = None) -> None:
     """Refuse what a foreign web page could send to a gateway without keys: another Host (DNS rebinding) or Origin.
+
+    Nor does it answer whom a proxy before it passes on from elsewhere, whatever Host that visitor wrote: `forwarded` is the proxy's `X-Forwarded-For`.
 
     Raises:
         Forbidden: with what to do about it.
@@ -33,6 +35,14 @@ def from_here(host: bytes, origin: bytes | None) -> None:
         raise Forbidden(f"Without keys this gateway answers only to localhost, not to {_shown(host)}. Make a key with `homeport keys add NAME`.")
     if origin and _name(origin.partition(b"://")[2]) not in LOOPBACK:
         raise Forbidden(f"Without keys this gateway answers no page of {_shown(origin)}. Make a key with `homeport keys add NAME`.")
+    if forwarded and not all(map(_loopback, forwarded.split(b","))):
+        why = f"and a proxy passed this on for {_shown(forwarded)}"
+        raise Forbidden(f"Without keys this gateway answers only to this machine, {why}. Make a key with `homeport keys add NAME`.")
+
+
+def _loopback(address: bytes) -> bool:
+    text = address.strip().lower().removeprefix(b"[").removeprefix(b"::ffff:")
+    return text.startswith((b"127.", b"::1]")) or text in (b"::1", b"localhost")
 
 
 def _name(host: bytes) -> str:

@@ -27,6 +27,7 @@ SLOW_AFTER_S = 5.0  # away for so long: slow start
 UNSTEADY = 0.5  # share of errors at which others are asked first
 REST_S = 60.0  # after so long a single silence is let go
 HALF_S = 10.0  # how fast old errors lose weight
+HEARSAY = 0.1  # share of errors that another gateway's word is worth
 FORGOTTEN = 0.02  # share of errors that no longer counts
 
 
@@ -119,6 +120,14 @@ def rested(circuit: Circuit, limit: int, now: float) -> Circuit:
     if circuit.wins >= 0 and not circuit.open and now - circuit.since >= REST_S:
         circuit = msgspec.structs.replace(circuit, wins=-1)
     return CLOSED if not circuit.open and circuit.wins < 0 and errors(circuit, now) < FORGOTTEN else circuit
+
+
+def hinted(circuit: Circuit, now: float) -> Circuit:
+    """After another gateway has ceased to ask it: nothing is closed out on hearsay, but one failure here is now enough.
+
+    A trace of errors keeps that in mind for a while, though probes are good: about 25 s.
+    """
+    return circuit if circuit.open else msgspec.structs.replace(circuit, failures=FAILURES - 1, errors=max(errors(circuit, now), HEARSAY), at=now)
 
 
 def confirmed(circuit: Circuit) -> bool:

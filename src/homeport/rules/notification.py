@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from homeport.rules import backoff
+
 FIRST_S, LONGEST_S = 1.0, 300.0
 
 
@@ -15,5 +17,4 @@ def quiet(minute: int, window: tuple[int, int] | None) -> bool:
 
 def wait_s(failures: int, chance: float) -> float:
     """How long to wait after so many failures in a row, seconds: doubling, with equal jitter by `chance` (0 to 1)."""
-    longest = min(FIRST_S * 2.0 ** min(failures - 1, 20), LONGEST_S)
-    return longest / 2 + chance * longest / 2
+    return backoff.wait_s(failures, chance, first_s=FIRST_S, longest_s=LONGEST_S)

@@ -11,6 +11,7 @@ from homeport.settings.reading import load
 from homeport.settings.tree import (
     AnswerSettings,
     BackendSettings,
+    FleetSettings,
     KeyLimits,
     Kind,
     LimitSettings,
@@ -22,11 +23,13 @@ from homeport.settings.tree import (
     Settings,
     TaskSettings,
     TelemetrySettings,
+    TunnelSettings,
 )
 
 __all__ = [
     "AnswerSettings",
     "BackendSettings",
+    "FleetSettings",
     "KeyLimits",
     "Kind",
     "LimitSettings",
@@ -38,6 +41,7 @@ __all__ = [
     "Settings",
     "TaskSettings",
     "TelemetrySettings",
+    "TunnelSettings",
     "address",
     "from_here",
     "is_loopback",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socket
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from homeport.settings.document import shown
 
+UNIX = "http+unix://"  # then the path of a Unix socket
 EXAMPLE = '"127.0.0.1:8461"'
 
 
@@ -71,6 +72,22 @@ def url_problem(value: str) -> str | None:
     if parts.query or parts.fragment or value.endswith(("?", "#")):
         return "takes no ? or # part"
     return None
+
+
+def socket_path(url: str) -> str | None:
+    """The path of the Unix socket that an address names, `http+unix:///run/home.sock`; None where it is another address.
+
+    As a value of the settings its slashes are `%2F`, so that what follows is the path of a page.
+    """
+    if not url.startswith(UNIX):
+        return None
+    rest = url.removeprefix(UNIX)
+    return rest if rest.startswith("/") else unquote(rest.partition("/")[0])
+
+
+def socket_url(path: str) -> str:
+    """The address of a Unix socket, in the form that the settings have."""
+    return UNIX + quote(path, safe="")
 
 
 def _is_ip(family: int, host: str) -> bool:

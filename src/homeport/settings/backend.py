@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from homeport.settings.address import url_problem
+from homeport.pilot import PATHS
+from homeport.settings.address import UNIX, socket_path, socket_url, url_problem
 from homeport.settings.document import Table, described, listed, meant, shown
 from homeport.settings.secret import read_secret
 from homeport.settings.tree import BackendSettings, Kind, Location
@@ -36,12 +37,12 @@ FOREIGN = {  # keys that a kind does not take, and what to do instead
     },
     "pilot": {
         "url": 'is for kind = "openai"; the pilot runs inside Homeport',
-        "model": 'is not taken: the pilot is the bundled model; use kind = "engine" for another file',
         "api_key": "is not taken: the pilot is only reachable from Homeport",
         "wake": _HERE,
     },
 }
 _HARDWARE = re.compile(r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
+LONGEST_SOCKET = 103  # bytes of a Unix socket's path: 107 on Linux, 103 on macOS
 PRIVATE_NAMES = ("localhost", "local", "lan", "home", "internal", "intranet", "arpa", "test", "ts.net")
 
 
@@ -72,7 +73,7 @@ def read_backend(name: str, table: Table, environ: Mapping[str, str], secrets: d
         name=name,
         kind=kind or "openai",
         url=url,
-        model=_gguf(table) if kind == "engine" else None,
+        model=_gguf(table) if kind == "engine" else _bundled(table) if kind == "pilot" else None,
         slots=slots,
         context=table.whole("context", 4096),
         api_key=api_key,
@@ -110,11 +111,23 @@ def _url(table: Table, *, needed: bool) -> str | None:
         if needed:
             table.missing("url", f'url = "{example}"')
         return None
+    if value.startswith(UNIX):
+        return _socket(table, value)
     problem = url_problem(value)
     if problem:
         table.problem("url", problem)
         return None
     return value.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def _socket(table: Table, value: str) -> str | None:
+    """The address of a Unix socket."""
+    path = socket_path(value) or ""
+    if not path.startswith("/") or not path.isprintable() or len(path.encode()) > LONGEST_SOCKET:
+        told = f'takes the whole path of a socket of at most {LONGEST_SOCKET} bytes, such as "{UNIX}/run/homeport/home.sock"'
+        table.problem("url", told)
+        return None
+    return socket_url(path)
 
 
 def _wake(table: Table, url: str | None, kind: Kind | None) -> str | None:
@@ -130,6 +143,8 @@ def _wake(table: Table, url: str | None, kind: Kind | None) -> str | None:
         table.problem("wake", f'takes the address of one card; "{shown(told)}" is that of {"many" if any(octets) else "none"}')
         return None
     host = (urlsplit(url).hostname or "") if url else ""
+    if socket_path(url or "") is not None:
+        host = "localhost"
     if host == "localhost" or host.startswith("127.") or host == "::1":
         table.problem("wake", "is for a box on this machine's network, and the url leads to this machine; at the end of a tunnel, set it on the node there")
         return None
@@ -140,6 +155,8 @@ def _wake(table: Table, url: str | None, kind: Kind | None) -> str | None:
 
 def _is_public(url: str) -> bool:
     """Whether the host looks like one on the open internet: a dotted name, or an address outside of the private ranges."""
+    if socket_path(url) is not None:
+        return False
     host = urlsplit(url).hostname or ""
     try:
         a, b = socket.inet_pton(socket.AF_INET, host)[:2]
@@ -165,6 +182,14 @@ def _gguf(table: Table) -> Path | None:
     except (OSError, ValueError) as error:
         table.problem("model", f"cannot be read: {path}: {getattr(error, 'strerror', None) or 'a bad name'}")
     return None
+
+
+def _bundled(table: Table) -> Path | None:
+    """The file of the bundled model that is named; None for the pilot, which is meant where none is."""
+    value = table.text("model", "pilot")
+    if value is not None and value not in PATHS:
+        table.problem("model", f'takes {listed(PATHS)}, not "{shown(value)}"; use kind = "engine" for another file')
+    return None if value in (None, "pilot") else PATHS.get(value)
 
 
 def _neighbour(path: Path) -> str:

@@ -8,29 +8,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from homeport.pilot import PATHS
 from homeport.settings import places
 from homeport.settings.address import address
 from homeport.settings.answers import read_answer
 from homeport.settings.backend import read_backend
 from homeport.settings.document import Document, Table, described, listed, meant, shown
+from homeport.settings.fleet import read_fleet
 from homeport.settings.limits import read_limits
 from homeport.settings.monitor import read_monitor
 from homeport.settings.tasks import read_tasks
 from homeport.settings.telemetry import VARIABLE as OTLP
 from homeport.settings.telemetry import read_telemetry
 from homeport.settings.tree import BackendSettings, ModelSettings, RouteSettings, Server, Settings
+from homeport.settings.tunnel import read_tunnel
 
 SECTIONS = ("server", "backends", "models", "monitor", "limits", "telemetry", "tasks", "answers", "tunnel", "fleet")
-LATER = {  # sections that other versions serve; their keys are still checked
-    "tunnel": ("to", "port", "host_key", "identity", "remote", "local"),
-    "fleet": ("url", "lease_ttl_s"),
-}
 SERVER = ("listen", "data", "max_body_mb", "drain_timeout_s")
 MODEL = ("routes", "options", "private", "on_break")
 ROUTE = ("backend", "model", "while_in_flight_below", "digest")
 DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{12,64})")
 VARIABLES = ("HOMEPORT_CONFIG", "HOMEPORT_LISTEN", "HOMEPORT_DATA", "HOMEPORT_URL", "HOMEPORT_KEY", OTLP)
-PILOT = "pilot"  # the bundled model: a route may name it without a [backends.pilot]
+BUNDLED = tuple(PATHS)  # the bundled models: a route may name one without a [backends.pilot]
 
 
 def load(*, config: Path | None = None, listen: str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -48,13 +47,17 @@ def load(*, config: Path | None = None, listen: str | None = None, environ: Mapp
     backends = {name: read_backend(name, table, environ, secrets) for name, table in document.table("backends").tables()}
     models = {name: _model(name, table, backends, document) for name, table in document.table("models").tables()}
     discover = not backends
-    if PILOT not in backends and any(route.backend == PILOT for model in models.values() for route in model.routes):
-        backends[PILOT] = BackendSettings(name=PILOT, kind="pilot")
+    named = {route.backend for model in models.values() for route in model.routes}
+    for name in BUNDLED:
+        if name in named and name not in backends:
+            backends[name] = BackendSettings(name=name, kind="pilot", model=None if name == "pilot" else PATHS[name])
     monitor = read_monitor(document.table("monitor"), environ, secrets)
     telemetry = read_telemetry(document.table("telemetry"), environ)
     limits = read_limits(document.table("limits"))
     tasks = read_tasks(document.table("tasks"))
     answers = {name: read_answer(name, table, models) for name, table in document.table("answers").tables()}
+    tunnel = read_tunnel(document.table("tunnel"), server.listen, environ, secrets) if "tunnel" in document.values else None
+    fleet = read_fleet(document.table("fleet"), environ, secrets)
     _variables(document, environ, secrets)
     document.refuse()
     return Settings(
@@ -66,6 +69,8 @@ def load(*, config: Path | None = None, listen: str | None = None, environ: Mapp
         limits=limits,
         tasks=tasks,
         answers=answers,
+        tunnel=tunnel,
+        fleet=fleet,
         discover=discover,
         path=path.absolute() if path else None,
         origins=document.origins,
@@ -81,10 +86,6 @@ def _sections(document: Document) -> None:
         elif name not in SECTIONS:
             what = f'there is no section "{shown(name)}"' if isinstance(value, dict | list) else f'"{shown(name)}" stands outside of any section'
             document.problem((name,), what + (meant(name, SECTIONS) or f"; there are {listed(SECTIONS)}"))
-    for name, keys in LATER.items():
-        if name in document.values:
-            document.table(name).known(keys)
-            document.notice((name,), f"[{name}] is not used by this version yet")
 
 
 def _server(document: Document, listen: str | None, environ: Mapping[str, str]) -> Server:
@@ -153,7 +154,7 @@ def _on_break(table: Table, routes: Sequence[RouteSettings], backends: Mapping[s
     if table.word("on_break", ("error", "continue"), "error") == "error":
         return "error"
     kinds = {backends[route.backend].kind for route in routes if route.backend in backends}
-    if kinds and not kinds & {"openai", "engine", "pilot"} and not any(route.backend == PILOT for route in routes):
+    if kinds and not kinds & {"openai", "engine", "pilot"} and not any(route.backend in BUNDLED for route in routes):
         why = "only llama.cpp and vLLM go on with a begun answer, reached with kind openai, engine or pilot"
         table.document.notice((*table.key, "on_break"), f'on_break = "continue" of [{table.name}] changes nothing: {why}')
     return "continue"
@@ -169,8 +170,8 @@ def _route(model: Table, index: int, value: Any, backends: Mapping[str, BackendS
     table.known(ROUTE)
     backend = table.text("backend", "home")
     table.missing("backend", '{ backend = "home", … }')
-    if backend is not None and backend != PILOT and backend not in model.document.table("backends").values:
-        names = [*backends, PILOT]
+    if backend is not None and backend not in BUNDLED and backend not in model.document.table("backends").values:
+        names = [*backends, *(one for one in BUNDLED if one not in backends)]
         missing = f"; write a [backends.{shown(backend)}] with kind and url, or use pilot"
         hint = meant(backend, names) or (f"; there are {listed(names)}" if backends else missing)
         table.problem("backend", f'names "{shown(backend)}", which is no backend{hint}')

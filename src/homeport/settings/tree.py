@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 Kind = Literal["ollama", "openai", "anthropic", "engine", "pilot"]
 Location = Literal["local", "cloud"]
+TunnelKind = Literal["ssh", "cloudflared"]
 
 
 class Server(Struct, frozen=True, kw_only=True):
@@ -129,6 +130,24 @@ class TaskSettings(Struct, frozen=True, kw_only=True):
     paths: tuple[Path, ...] = ()  # Python files
 
 
+class TunnelSettings(Struct, frozen=True, kw_only=True):
+    """`[tunnel]`: a way into this home, held open from inside. Times are seconds."""
+
+    kind: TunnelKind = "ssh"
+    to: str | None = None  # ssh: USER@HOST; cloudflared: the public address, without a trailing slash
+    port: int = 22
+    host_key: str | None = None  # type and base64 of the one key that the VPS may show
+    identity: Path | None = None  # the private key; else the one of `homeport tunnel key`
+    remote: str = "127.0.0.1:8462"  # on the VPS: HOST:PORT of its loopback, or the path of a Unix socket
+    local: str = "127.0.0.1:8461"  # the node; where it is not set, what [server] listen says
+    token: str | None = None  # cloudflared's
+    probe_timeout_s: float = 45.0  # three rounds of the other side's probes
+
+    def __repr__(self) -> str:
+        """Without the token, so that it reaches no log."""
+        return f"TunnelSettings(kind={self.kind!r}, to={self.to!r}, remote={self.remote!r}, local={self.local!r})"
+
+
 class AnswerSettings(Struct, frozen=True, kw_only=True):
     """`[answers.NAME]`: messages that code answers in place of a model."""
 
@@ -138,6 +157,17 @@ class AnswerSettings(Struct, frozen=True, kw_only=True):
     pattern: str | None = None  # a regular expression for the whole of a message
     reply: str
     data: Path | None = None  # a JSON or TOML file that the reply looks things up in
+
+
+class FleetSettings(Struct, frozen=True, kw_only=True):
+    """`[fleet]`: the store that gateways share, with `homeport[fleet]`. Times are seconds."""
+
+    url: str | None = None  # of a Redis or Valkey, resolved from its environment variable or file; None: this gateway shares with nobody
+    lease_ttl_s: float = 10.0  # a gateway that has not been heard of for so long has lost its places
+
+    def __repr__(self) -> str:
+        """Without the URL, which may hold a password, so that it reaches no log."""
+        return f"FleetSettings(lease_ttl_s={self.lease_ttl_s!r})"
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -151,6 +181,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     tasks: TaskSettings = field(default_factory=TaskSettings)
     answers: dict[str, AnswerSettings] = field(default_factory=dict)
+    tunnel: TunnelSettings | None = None
+    fleet: FleetSettings = field(default_factory=FleetSettings)
     discover: bool = False
     path: Path | None = None  # the file that was read
     origins: dict[str, str] = field(default_factory=dict)  # dotted key → "flag" "environment" "file" "default"

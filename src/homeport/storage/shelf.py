@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 SPLIT = re.compile(r"(?P<name>.+)-(?P<part>\d{5})-of-(?P<all>\d{5})")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 SIDE_FILE = "mmproj"  # a projector of images: llama.cpp takes it beside a model, not as one
-RESERVED = ("default", "pilot", "ollama", "llama.cpp", "vllm", "lm-studio")  # names that mean something else
+RESERVED = ("default", "pilot", "pilot-mini", "ollama", "llama.cpp", "vllm", "lm-studio")  # names that mean something else
 
 
 class Stored(NamedTuple):

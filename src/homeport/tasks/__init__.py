@@ -6,7 +6,7 @@
 
 Its rooms: `declared` (the decorator), `prompting` and `plan` (what is asked), `running` (asked, read, checked, asked again), `reading`,
 `mending` and `shapes` (an answer → the type), `quote`, `quoting` and `gbnf` (what must stand in the input), `placeholders`, `partial` (the
-object so far); `over_http` and `in_process` ask a gateway, `served` finds the tasks that one serves, `library` has those that ship.
+object so far); `over_http` and `in_process` ask a gateway, `served` finds the tasks that one serves, `shipped` has those that ship.
 """
 
 from homeport.errors import TaskFailed

@@ -19,7 +19,7 @@ from homeport.tasks.fault import Fault
 from homeport.tasks.guarding import apart, guarded, wrong
 from homeport.tasks.plan import Call, Outcome, Plan, Ready
 from homeport.tasks.running import Shown, Terms, run
-from homeport.tasks.shapes import Shape, plain
+from homeport.tasks.shapes import Shape, argument, argument_schema, plain
 
 if TYPE_CHECKING:
     from homeport.client import AsyncClient, Client
@@ -58,6 +58,7 @@ class Task(Generic[P, R]):
         self._plans = result is not None
         self._client: Client | AsyncClient | None = None
         self.__doc__, self.__name__, self.__module__, self.__wrapped__ = function.__doc__, function.__name__, function.__module__, function
+        self.__qualname__ = function.__qualname__
         self._signature = self.__signature__ = inspect.signature(function)
         hints = typing.get_type_hints(function, localns=dict(names or {}), include_extras=True)
         if self._plans:
@@ -86,6 +87,10 @@ class Task(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<task {self.name}>"
 
+    def __reduce__(self) -> str:
+        """By its name, as a function is pickled."""
+        return self.__qualname__
+
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The result, by the gateway at $HOMEPORT_URL or 127.0.0.1:8461."""
         from homeport.tasks.over_http import OverHttpNow, finished
@@ -109,14 +114,15 @@ class Task(Generic[P, R]):
 
     def over(self, client: Client | AsyncClient) -> Task[P, R]:
         """The same task, asking by this client: a Client for calls, an AsyncClient for `.aio`."""
-        other = copy.copy(self)
+        other: Task[P, R] = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
         other._client = client
         return other
 
     @property
     def input(self) -> dict[str, Any]:
         """The arguments as JSON Schema."""
-        found = msgspec.json.schema(self._arguments)
+        found = msgspec.json.schema(self._arguments, schema_hook=argument_schema)
         name = str(found["$ref"]).removeprefix("#/$defs/")
         return {key: value for key, value in found["$defs"][name].items() if key != "title"} | (
             {"$defs": rest} if (rest := {key: value for key, value in found["$defs"].items() if key != name}) else {}
@@ -130,7 +136,7 @@ class Task(Generic[P, R]):
     def read(self, given: Any) -> dict[str, Any]:
         """Arguments that came as JSON. Raises Malformed, naming what is wrong."""
         try:
-            made = msgspec.convert(given, self._arguments)
+            made = msgspec.convert(given, self._arguments, dec_hook=argument)
         except msgspec.ValidationError as error:
             raise Malformed(
                 f"The input of the task {self.name} is not what it takes: {error}. It takes {', '.join(self._signature.parameters)}.", param="input"
@@ -183,9 +189,12 @@ class Task(Generic[P, R]):
         def take(written: Any) -> Any:
             bare = plain(written)
             placeholders.checked("\n".join(placeholders.texts(bare)), values, needed=values)
-            return self.shape.convert(placeholders.throughout(bare, lambda text: placeholders.filled(text, values)))
+            try:
+                return self.shape.convert(placeholders.throughout(bare, lambda text: placeholders.filled(text, values)))
+            except Fault as fault:  # its detail quotes the values
+                raise Fault(fault.check, fault.reason) from None
 
-        return self.asked(prompting.prompt(self.instructions, self.shape, told, values), take=take)
+        return self.asked(prompting.prompt(self.instructions, self.shape, told, values), take=take, withheld=True)
 
     def asked(self, message: str, *, shape: Shape | None = None, **more: Any) -> Plan:
         """A Plan that says one message in a chat; `more` as in Plan."""
@@ -212,8 +221,8 @@ def task(function: Callable[P, R], /) -> Task[P, R]: ...
 def task(
     *,
     model: str = ...,
-    checks: Sequence[Check] = ...,
-    escalate: Sequence[str] = ...,
+    checks: Check | Sequence[Check] = ...,
+    escalate: str | Sequence[str] = ...,
     private: bool = ...,
     offline: Callable[..., Any] | None = ...,
     seed: int | None = ...,
@@ -225,8 +234,8 @@ def task(
     /,
     *,
     model: str = "default",
-    checks: Sequence[Check] = (),
-    escalate: Sequence[str] = (),
+    checks: Check | Sequence[Check] = (),
+    escalate: str | Sequence[str] = (),
     private: bool = False,
     offline: Callable[..., Any] | None = None,
     seed: int | None = None,
@@ -237,8 +246,8 @@ def task(
 
     Args:
         model: the name that is asked.
-        checks: functions of the result; one that returns False, or a text saying what is wrong, refuses it.
-        escalate: names asked in order where no answer of the ones before holds.
+        checks: functions of the result, or one; one that returns False, or a text saying what is wrong, refuses it.
+        escalate: names asked in order where no answer of the ones before holds, or one.
         private: never leaves backends with location = "local".
         offline: a function of the same arguments, for when no model gives an answer that holds.
         seed, temperature, options: fields of the request; `options` wins.
@@ -247,7 +256,11 @@ def task(
     """
     said = {"seed": seed, "temperature": temperature}
     body = {**{name: value for name, value in said.items() if value is not None}, **(options or {})}
-    told = Told(model=model, checks=tuple(checks), escalate=tuple(escalate), private=private, offline=offline, body=body)
+    if function is not None and not inspect.isroutine(function):
+        raise TypeError(f'@task takes a function, not {function!r:.60}; what a task is asked of goes by name: @task(model="default")')
+    checks = (checks,) if callable(checks) else tuple(checks)
+    escalate = (escalate,) if isinstance(escalate, str) else tuple(escalate)
+    told = Told(model=model, checks=checks, escalate=escalate, private=private, offline=offline, body=body)
     names = sys._getframe(1).f_locals  # types that are defined beside the function
 
     for code in (*checks, offline):
@@ -281,13 +294,18 @@ def _arguments(name: str, signature: inspect.Signature, hints: Mapping[str, Any]
         if parameter.default is parameter.empty:
             fields.append((parameter.name, kind))
         else:
-            fields.append((parameter.name, kind, msgspec.field(default_factory=functools.partial(_itself, parameter.default))))
+            fields.append((parameter.name, kind, msgspec.field(default_factory=_each_its_own(parameter.default))))
     return msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
+
+
+def _each_its_own(value: Any) -> Callable[[], Any]:
+    """Gives a default that no other call has in hand."""
+    if value is None or isinstance(value, str | int | float):
+        return lambda: value
+    if isinstance(value, list) and all(isinstance(one, str | int | float) for one in value):
+        return value.copy
+    return functools.partial(copy.deepcopy, value)
 
 
 def _nothing() -> None:
     """The body of a task without a rule."""
-
-
-def _itself(value: Any) -> Any:
-    return value

@@ -16,6 +16,9 @@ FILE = "drift.json"
 PLACES = 3  # decimals of a number that count: a vector is never the same to the last one
 
 
+Behind = dict[str, dict[str, str]]  # of each served name, of each "BACKEND/MODEL" behind it: the digest, "" where none is known
+
+
 class Case(Struct):
     """One call of a task and what it gave."""
 
@@ -28,9 +31,15 @@ class Case(Struct):
 class Record(Struct):
     """What is held against now."""
 
-    digests: dict[str, str] = {}  # of what stands behind each served name
+    digests: Behind = {}  # of a name {} where nothing is known of it yet
     cases: list[Case] = []
     told: list[str] = field(default_factory=list)  # drifts that the owner was told of, so that each is told once
+
+
+class _Stored(Record):
+    """A record as it may stand in the file: at first there was one digest a name, which nothing can be held against any more."""
+
+    digests: dict[str, dict[str, str] | str] = {}  # type: ignore[assignment]
 
 
 class Drift(Struct, frozen=True):
@@ -50,11 +59,12 @@ def load(folder: Path) -> Record | None:
     """What was recorded in the data folder, or None. Raises HomeportError where the file cannot be read."""
     path = folder / FILE
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Record)
+        stored = msgspec.json.decode(path.read_bytes(), type=_Stored)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError) as error:
         raise HomeportError(f"{path} cannot be read ({error}). Put it right, or delete it to begin anew.") from None
+    return Record({name: behind if isinstance(behind, dict) else {} for name, behind in stored.digests.items()}, stored.cases, stored.told)
 
 
 def save(folder: Path, record: Record) -> None:
@@ -71,15 +81,36 @@ def save(folder: Path, record: Record) -> None:
         raise HomeportError(f"{path} cannot be written: {error.strerror}.") from None
 
 
-def digests(before: Mapping[str, str], now: Mapping[str, str]) -> list[Drift]:
-    """Names behind which another model stands, or none any more; new names are no drift."""
+def digests(before: Behind, now: Behind) -> list[Drift]:
+    """Names behind which another model stands, or none any more. New names are no drift, nor is a digest that is, or was, not known."""
     found = []
-    for name, digest in before.items():
+    for name, recorded in before.items():
         if name not in now:
             found.append(Drift("gone", name, "it is not served any more"))
-        elif now[name] != digest:
-            found.append(Drift("digest", name, f"another model answers to it: {digest[:12]} was recorded, {now[name][:12]} is there"))
+        elif recorded and now[name] and not _models(recorded) & _models(now[name]) and not known(recorded) & known(now[name]):
+            found.append(Drift("digest", name, f"another model answers to it: {', '.join(recorded)} was recorded, {', '.join(now[name])} is there"))
+        else:
+            for place, digest in now[name].items():
+                was = known({place: recorded[place]} if place in recorded else recorded)
+                if digest and was and digest not in was:
+                    told = ", ".join(sorted(one[:12] for one in was))
+                    found.append(Drift("digest", name, f"another model answers at {place}: {told} was recorded, {digest[:12]} is there"))
     return found
+
+
+def learned(before: Behind, now: Behind) -> Behind:
+    """What was recorded, with the digests that were not known then and are now."""
+    places = {name: recorded or dict.fromkeys(now.get(name, {}), "") for name, recorded in before.items()}
+    return {name: {place: digest or now.get(name, {}).get(place, "") for place, digest in recorded.items()} for name, recorded in places.items()}
+
+
+def known(places: Mapping[str, str]) -> set[str]:
+    """The digests that are known."""
+    return {digest for digest in places.values() if digest}
+
+
+def _models(places: Mapping[str, str]) -> set[str]:
+    return {place.partition("/")[2] for place in places}
 
 
 def same(one: Any, other: Any) -> bool:

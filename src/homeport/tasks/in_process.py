@@ -20,12 +20,13 @@ from homeport.vocabulary import Caller, Errand, Request, Said, Surface
 Serve = Callable[[Request, Out], Coroutine[Any, Any, None]]
 Places = Callable[[str], Sequence[tuple[str | None, str]]]
 After = Callable[[Callable[[bytes], object], bytes], None]
+_decode = msgspec.json.Decoder(dict[str, Any]).decode  # made once: a type of several parts is read anew each time it is given
 
 
 class InProcess:
     """Asks on behalf of one caller, whose key the receipts name. `after` holds an answer back until its receipt is on record.
 
-    `heads`: the caller's own headers, of which its name and its trace go along.
+    `heads`: the caller's own headers, of which its name, its trace and its word that this is private go along.
     """
 
     blocking = False
@@ -35,11 +36,11 @@ class InProcess:
         self._after = after
         self._places = places
         self._caller = caller
-        self._heads = {name: heads[name] for name in (b"user-agent", b"traceparent") if name in heads}
+        self._heads = {name: heads[name] for name in (b"user-agent", b"traceparent", replies.PRIVATE.encode()) if name in heads}
+        self.why: HomeportError = ClientLeft("the caller hung up")  # an ask is given up, where it is
 
     async def ask(self, path: str, body: Mapping[str, Any], errand: Errand, hear: Callable[[str], None] | None = None) -> Said:
-        heads = {name.encode(): value.encode("ascii", "replace") for name, value in replies.headers(errand).items()}
-        heads |= self._heads
+        heads = self._heads | {name.encode(): value.encode("ascii") for name, value in replies.headers(errand).items()}
         asked = body if hear is None else {**body, "stream": True, **replies.STREAMED}
         request = Request("openai", Surface(path), heads, msgspec.json.encode(asked), time.perf_counter(), self._caller)
         out = _Kept(self._after, hear)
@@ -48,10 +49,11 @@ class InProcess:
         try:
             return await out.said
         finally:
-            if not runner.finished:  # whoever called the task has left
-                runner.leave(ClientLeft("the caller hung up"))
+            out.said.cancel()  # nobody waits for it any more
+            if not runner.finished:  # whoever called the task has left, or may ask no more
+                runner.leave(self.why)
 
-    async def places(self, model: str, *, fresh: bool = False) -> Sequence[tuple[str | None, str]]:
+    async def places(self, model: str, *, private: bool = False) -> Sequence[tuple[str | None, str]]:
         return self._places(model)
 
 
@@ -74,7 +76,7 @@ class _Kept:
             self._after(lambda _: self._fail(failure.told(status, body, heads, "this gateway")), b"")
             return
         try:
-            said = replies.whole(msgspec.json.decode(body, type=dict[str, Any]), heads)
+            said = replies.whole(_decode(body), heads)
         except (msgspec.DecodeError, UnicodeDecodeError):
             self._after(lambda _: self._fail(failure.Cut("the answer is no JSON object")), b"")
         else:

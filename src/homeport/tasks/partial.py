@@ -5,19 +5,33 @@ from __future__ import annotations
 import json
 from typing import Any
 
+_OPEN, _SHUT = "<think>", "</think>"
+
 
 class Growing:
-    """The same for plain text: what was said so far, without thought."""
+    """The same for plain text: what was said so far, without thought; with `thought` kept, all of it as it is."""
 
-    def __init__(self) -> None:
-        self._text = ""
+    def __init__(self, *, thought: bool = False) -> None:
+        self._kept = thought
+        self._pieces: list[str] = []
+        self._length = self._look_at = 0
 
     def take(self, piece: str) -> str | None:
-        """The text with `piece`; None while the model still thinks."""
-        self._text += piece
-        if self._text.lstrip().startswith("<think>"[: len(self._text.lstrip())]) and "</think>" not in self._text:
+        """The text with `piece`; None while the model still thinks, and where a long text grew by little."""
+        self._pieces.append(piece)
+        self._length += len(piece)
+        if self._length < self._look_at:
             return None
-        return self._text.rpartition("</think>")[2].lstrip() or None
+        self._look_at = self._length * 65 // 64  # as below: all that is shown of a text is linear in it
+        text = "".join(self._pieces)
+        self._pieces = [text]
+        if not _whole(text):
+            return None
+        if self._kept:
+            return text or None
+        if _OPEN.startswith(text.lstrip()[: len(_OPEN)]) and _SHUT not in text:
+            return None
+        return text.rpartition(_SHUT)[2].lstrip() or None
 
 
 class Partial:
@@ -88,9 +102,17 @@ class Partial:
         for way in ways:
             try:
                 value = json.loads(way + "".join(reversed(self._stack)), strict=False)
-                if "\\u" in way:  # half of a character cannot be shown
-                    json.dumps(value, ensure_ascii=False).encode()
             except (ValueError, RecursionError):
                 continue
-            return value
+            if _whole(json.dumps(value, ensure_ascii=False) if "\\u" in way else way):
+                return value
         return None
+
+
+def _whole(text: str) -> bool:
+    """Whether no character of it is a half, which cannot be shown."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -19,7 +19,10 @@ Placeholder = Annotated[str, Withheld()]
 
 _MARK = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _EDGES = re.compile(r"^\W+|\W+$")
-_SHORTEST = 3  # letters and digits of a value that is looked for in the model's text; a shorter one stands there by chance
+_NUMBER = re.compile(r"\d+(?:[.,:/'’-]?\d+| \d{3}(?!\d))*")  # with the signs that group its digits; a date is one, too
+_CENTS = re.compile(r"[.,]\d\d\Z")
+_UNIT = 4  # letters beside a number that is still one: a currency, or days
+_SHORTEST, _SHORTEST_NUMBER = 3, 2  # letters and digits of a value that is looked for in the model's text; a shorter one stands there by chance
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
@@ -38,9 +41,11 @@ def checked(text: str, values: Mapping[str, str], *, needed: Iterable[str] = ())
     if "{" in bare or "}" in bare:
         raise Fault("placeholder", "a brace that belongs to no placeholder", "braces stand around the names of placeholders only")
     bare = _folded(bare)
+    numbers = {_digits(number) for number in _NUMBER.findall(bare)}
     for name, value in values.items():
         core = _EDGES.sub("", _folded(value))  # "1,250.00" of "$1,250.00" gives it away, too
-        if _telling(core) and re.search(rf"(?<!\w){re.escape(core)}(?!\w)", bare):
+        number = _number(core)
+        if (number is not None and number in numbers) or (_telling(core) and re.search(rf"(?<!\w){re.escape(core)}(?!\w)", bare)):
             raise Fault("placeholder", f"the value of {{{name}}} was written by the model")
 
 
@@ -87,3 +92,19 @@ def texts(value: Any) -> list[str]:
 
 def _telling(value: str) -> bool:
     return sum(map(str.isalnum, value)) >= _SHORTEST
+
+
+def _number(value: str) -> str | None:
+    """The digits of a value that is one number, such as an amount with its currency; None for any other, and for a number of one digit."""
+    found = _NUMBER.findall(value)
+    if len(found) != 1 or sum(map(str.isalpha, value)) > _UNIT:
+        return None
+    digits = _digits(found[0])
+    return digits if len(digits) >= _SHORTEST_NUMBER else None
+
+
+def _digits(number: str) -> str:
+    """A number without what groups its digits, and without cents that are none: "1,250.00" is 1250."""
+    cents = _CENTS.search(number)
+    whole = "".join(filter(str.isdigit, number[: cents.start()] if cents is not None else number))
+    return f"{whole}.{cents[0][1:]}" if cents is not None and cents[0].strip(".,0") else whole

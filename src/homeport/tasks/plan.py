@@ -23,7 +23,9 @@ class Plan(Struct, frozen=True, kw_only=True):
     shape: Shape | None = None  # what its text must be; None: `take` reads the reply itself
     sources: Sequence[str] = ()  # what a Quote must stand in
     take: Callable[[Any], Any] = lambda value: value  # the value (without a shape: the Said) as the task's result; raises Fault
+    complete: Callable[[Any], Any] | None = None  # where `take` refused all: the result that code makes of the last value of the shape; raises Fault
     checks: Sequence[Callable[[Any], Any]] = ()  # of the task's own, on the result
+    withheld: bool = False  # the result holds what no model is told, so neither is what a check says of it
     whole: bool = True  # an answer that met the token limit is cut, and none
 
 

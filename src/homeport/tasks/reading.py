@@ -14,6 +14,7 @@ from homeport.tasks.shapes import Shape
 
 MAX_CHARS = 1_000_000  # of an answer; beyond it nothing is looked at
 MAX_PROSE = 200_000  # of one that is no JSON as a whole
+MAX_MENDED = 65_536  # of what is mended in one answer
 MOST_LONE = 5  # brackets in prose that are never closed
 _BRACKET = re.compile(r"[\[{]")
 _ANY_BRACKET = re.compile(r"[\[{}\]]")
@@ -99,12 +100,16 @@ def _inside(text: str, shape: Shape) -> Any:
     if len(text) > MAX_PROSE:
         raise Fault("json", f"an answer of more than {MAX_PROSE:,} characters is no JSON as a whole")
     values: list[Any] = []
+    left = MAX_MENDED
     beside = False  # another container with objects in it: which was meant is not ours to guess
     for region, closed in regions(text):
         found, value = _whole(region) if closed else (False, None)
         if not found:
             if region.startswith("[") and shape.container is dict and "{" not in region:  # a remark in prose
                 continue
+            if left <= 0:
+                raise Fault("json", f"more than {MAX_MENDED:,} characters of the answer are no JSON")
+            left -= len(region)
             value = mended(region, closed=closed)
         if not isinstance(value, shape.container):
             beside = beside or "{" in region

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from homeport.vocabulary import Errand, Said
 
@@ -14,10 +15,10 @@ TASK, CHECKS, PRIVATE = "homeport-task", "homeport-checks", "homeport-private"
 
 
 def headers(errand: Errand) -> dict[str, str]:
-    """What a request says of its errand."""
-    found = {TASK: errand.task}
+    """What a request says of its errand; signs of names that ASCII lacks are percent-encoded (RFC 3986)."""
+    found = {TASK: quote(errand.task)}
     if errand.checks:
-        found[CHECKS] = ",".join(errand.checks)
+        found[CHECKS] = ",".join(map(quote, errand.checks))
     if errand.private:
         found[PRIVATE] = "true"
     return found
@@ -37,6 +38,7 @@ class Gathered:
     def __init__(self, hear: Callable[[str], None]) -> None:
         self._hear = hear
         self._text: list[str] = []
+        self._half = ""  # of a character whose other half is in the next piece
         self._finish: str | None = None
         self._figures: Mapping[str, Any] = {}
         self._usage: Any = None
@@ -54,13 +56,21 @@ class Gathered:
             inner = choice.get("delta") or choice.get("message")
             piece = (inner.get("content") if isinstance(inner, Mapping) else choice.get("content")) or choice.get("text")
             if isinstance(piece, str) and piece:
-                self._text.append(piece)
-                self._hear(piece)
+                self._say(piece)
+
+    def _say(self, piece: str) -> None:
+        if self._half:  # of UTF-16, by an engine that counts characters so
+            piece, self._half = (self._half + piece).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass"), ""
+        if "\ud800" <= piece[-1] <= "\udbff":
+            piece, self._half = piece[:-1], piece[-1]
+        if piece:
+            self._text.append(piece)
+            self._hear(piece)
 
     def said(self, heads: Mapping[str, str]) -> Said:
         """All of it."""
         told = {header: str(self._figures[name]) for name, header in (FIGURES | SPEEDS).items() if self._figures.get(name) is not None}
-        text = "".join(self._text)
+        text = "".join(self._text) + self._half
         body = {"choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": self._finish}], "usage": self._usage}
         return Said(body, text, self._finish, _ours(heads) | told)
 
@@ -81,6 +91,12 @@ def places(status: Mapping[str, Any], name: str) -> Sequence[tuple[str | None, s
     return []
 
 
+def keeps(status: Mapping[str, Any]) -> bool:
+    """Whether a gateway says that it keeps private asks on local backends: one that knows nothing of them would send them anywhere."""
+    found = status.get("honours")
+    return isinstance(found, list) and PRIVATE in found
+
+
 def engine(card: Any, kind: str | None) -> str | None:
     """What runs at a backend: our own are known before they were ever asked."""
     if kind in ("engine", "pilot"):
@@ -90,4 +106,4 @@ def engine(card: Any, kind: str | None) -> str | None:
 
 
 def _ours(heads: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in heads.items() if name.lower().startswith("x-")}
+    return {name.lower(): value for name, value in heads.items() if name[:2] in ("x-", "X-")}

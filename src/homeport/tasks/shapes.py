@@ -128,13 +128,25 @@ def _plain(value: Any) -> Any:
     raise NotImplementedError(f"{named(type(value))} cannot be written as JSON")
 
 
+def argument(kind: Any, found: Any) -> Any:
+    """A pydantic model of decoded JSON (msgspec's `dec_hook`). Raises ValueError, saying which of its fields is wrong."""
+    try:
+        return kind.model_validate_json(msgspec.json.encode(found))
+    except ValueError as error:
+        wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]  # type: ignore[attr-defined]  # pydantic's
+        raise ValueError("; ".join(wrong)) from None
+
+
 def _schema(kind: Any) -> dict[str, Any]:
-    if kind is Quote:
-        return dict(quote.SCHEMA)
+    return dict(quote.SCHEMA) if kind is Quote else argument_schema(kind)
+
+
+def argument_schema(kind: Any) -> dict[str, Any]:
+    """The JSON Schema of a class that msgspec does not know, where it is a pydantic model (msgspec's `schema_hook`). Raises TypeError."""
     if _is_model(kind):
         made: dict[str, Any] = _inlined(kind.model_json_schema(), {})
         return made
-    raise NotImplementedError("a class that is neither a dataclass, a msgspec Struct nor a pydantic model")
+    raise TypeError(f"{named(kind)} is neither a dataclass, a msgspec Struct nor a pydantic model")
 
 
 def _held(info: inspect.Type, seen: dict[Any, inspect.Type]) -> None:

@@ -209,6 +209,7 @@ class Assembly:
             else:
                 empty = empty and not choice["text"]
         kind = "chat.completion" if self._surface is CHAT else "text_completion"
+        self._top.pop("homeport", None)  # the figures of another Homeport's stream, which a whole has in its headers
         reply = self._top | {"object": kind, "model": self._asked, "choices": choices}
         finish = choices[0]["finish_reason"] if choices else None
         return _encode(reply), finish, empty

@@ -95,7 +95,7 @@ def test_who_does_not_read_is_not_read() -> None:
     loop = asyncio.new_event_loop()
     try:
         behind, wire = Behind(), Wire()
-        front = Front(cast(Gateway, behind), loop)
+        front = Front(cast(Gateway, behind))
         front.connection_made(cast(asyncio.BaseTransport, wire))
         front.pause_writing()
         assert wire.calls == ["pause"]

@@ -20,6 +20,7 @@ from homeport.backends.http import FixedEndpoint, HttpBackend
 from homeport.backends.pacing import Pacing
 from homeport.backends.pool import Shared
 from homeport.errors import BackendError, BrokeMidStream, HomeportError, Stalled, Unreachable
+from homeport.fleet.alone import Alone
 from homeport.journey.choose import Choose
 from homeport.journey.dispatch import Dispatch, exhausted
 from homeport.journey.tally import Account, Tally
@@ -198,7 +199,13 @@ class Gateway:
 
     def _backend(self, settings: Settings, name: str, rng: random.Random) -> Watched:
         given = settings.backends[name]
-        backend = Watched(given, FixedEndpoint("http://nowhere", None), Shared(Deadlines(), Pacing(), lambda call, data: call(data)), clock=self.clock)
+        backend = Watched(
+            given,
+            FixedEndpoint("http://nowhere", None),
+            Shared(Deadlines(), Pacing(), lambda call, data: call(data)),
+            places=Alone().at(given.name),
+            clock=self.clock,
+        )
         backend.health._chance = rng.random
         line: Any = Line(self.world[name], self.clock, given.connect_timeout_s)
         backend._line = backend.probing._line = line
@@ -289,7 +296,7 @@ class Gateway:
         backend.probe_at = math.inf
         finding = await backend.probe()
         if backend.health.whole.open:
-            backend.probe_at = self.clock.monotonic() + backend.health.opens_in("")
+            backend.probe_at = self.clock.monotonic() + backend.look_in_s
         if watched:
             self._saw(backend.name, finding)
         if backend.zombies:

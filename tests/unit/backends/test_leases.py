@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from homeport.backends.leases import Lease, Leases, LeftOut, Own, QueueFull
+from homeport.backends.leases import Lease, Leases, LeftOut, QueueFull
 
 
 class Shared:
@@ -72,19 +72,8 @@ def test_refusals_are_told_apart() -> None:
     assert str(LeftOut("left out", retry_in_s=1.5)) == "left out"
 
 
-def test_own_places_are_a_plain_count() -> None:
-    own = Own()
-    assert (own.in_use, own.waiting) == (0, 0)
-    assert [own.take(2) for _ in range(3)] == [True, True, False]
-    own.give_back()
-    own.want(3, 1.0, 2)
-    own.subscribe(lambda: None)
-    own.close()
-    assert (own.in_use, own.waiting) == (1, 3)
-
-
 def test_a_lease_is_given_back_or_lingers_once() -> None:
-    leases = Leases(2, 4, 10.0)
+    leases = Leases(2, 4, 10.0, Shared())
     first, second = leases.take(), leases.take()
     assert first is not None
     assert second is not None
@@ -103,7 +92,7 @@ def test_a_lease_is_given_back_or_lingers_once() -> None:
 
 
 def test_the_oldest_zombies_are_buried_first() -> None:
-    leases = Leases(3, 0, 10.0)
+    leases = Leases(3, 0, 10.0, Shared())
     for _ in range(3):
         lease = leases.take()
         assert lease is not None
@@ -170,7 +159,7 @@ async def test_a_limit_that_nobody_waits_for_is_not_told() -> None:
 
 @on_a_loop
 async def test_more_places_are_given_out_at_once() -> None:
-    leases = Leases(4, 4, 10.0)
+    leases = Leases(4, 4, 10.0, Shared())
     leases.limit_to(1)
     assert leases.take() is not None
     waiting = [asyncio.ensure_future(leases.wait(key)) for key in "ab"]
@@ -208,7 +197,7 @@ async def test_a_queue_that_others_fill_is_full_too() -> None:
 
 @on_a_loop
 async def test_a_queue_of_none_takes_nobody() -> None:
-    leases = Leases(1, 0, 10.0)
+    leases = Leases(1, 0, 10.0, Shared())
     with pytest.raises(QueueFull, match="queue of 0"):
         await leases.wait("a")
 
@@ -249,7 +238,7 @@ async def test_a_wait_that_was_too_long_leaves_the_queue_to_the_others() -> None
 
 @on_a_loop
 async def test_a_place_for_one_who_left_at_that_moment_goes_to_the_next() -> None:
-    leases = Leases(1, 4, 10.0)
+    leases = Leases(1, 4, 10.0, Shared())
     held = leases.take()
     assert held is not None
     first, second = asyncio.ensure_future(leases.wait("a")), asyncio.ensure_future(leases.wait("b"))
@@ -264,7 +253,7 @@ async def test_a_place_for_one_who_left_at_that_moment_goes_to_the_next() -> Non
 
 @on_a_loop
 async def test_a_turn_that_is_over_already_takes_no_place() -> None:
-    leases = Leases(1, 4, 10.0)
+    leases = Leases(1, 4, 10.0, Shared())
     held = leases.take()
     assert held is not None
     task = asyncio.ensure_future(leases.wait("a"))
@@ -279,7 +268,7 @@ async def test_a_turn_that_is_over_already_takes_no_place() -> None:
 
 @on_a_loop
 async def test_who_leaves_as_he_is_sent_away_has_left() -> None:
-    leases = Leases(1, 4, 10.0)
+    leases = Leases(1, 4, 10.0, Shared())
     assert leases.take() is not None
     task = asyncio.ensure_future(leases.wait("a"))
     await idle()

@@ -6,7 +6,14 @@ from .conftest import FakeGateway, Homeport
 
 TALKER = {"context": 4096, "trained": 32768, "capabilities": {"completion": True, "tools": True, "vision": False}, "format": "schema", "cuts": False}
 OLD = {"context": None, "trained": 8192, "capabilities": {}, "format": "unknown", "cuts": True}
-PILOT = {"context": 512, "trained": 512, "capabilities": {"completion": True, "embedding": True}, "format": "yes", "cuts": False}
+PILOT = {
+    "context": 512,
+    "trained": 512,
+    "capabilities": {"completion": True, "embedding": True},
+    "format": "yes",
+    "cuts": False,
+    "about": "the bundled model: small, for trying out",
+}
 MODELS = [
     {
         "name": "assistant",
@@ -31,7 +38,7 @@ def test_the_screen(homeport: Homeport, gateway: FakeGateway) -> None:
         "assistant  home (qwen3.5:latest)  4096 of 32768  chat, tools, JSON",
         "           then vm                -              not known",
         "           then old               up to 8192     cuts long prompts in silence",
-        "           then pilot             512            chat, embeddings, JSON",
+        "           then pilot             512            chat, embeddings, JSON; the bundled model: small, for trying out",
         "pilot      pilot                  -              not known",
         "none       -                      -              not known",
     ]

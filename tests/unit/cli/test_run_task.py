@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from homeport.cli import run_task
 from homeport.cli.run_task import given
 
 from .conftest import FakeGateway, Homeport
@@ -35,3 +36,10 @@ def test_where_no_task_has_the_name_the_model_is_what_is_unknown(homeport: Homep
     assert "No model nope." in ended.err
     assert [path for path, _, _ in gateway.seen] == ["POST /v1/chat/completions", "GET /tasks"]
     assert json.dumps(gateway.seen[0][2]).count("hi") == 1
+
+
+def test_an_answer_in_an_object_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    run_task.show({"output": {"name": "Ann\x9b2J\x7f"}}, json=False)
+    out = capsys.readouterr().out
+    assert '"Ann2J"' in out
+    assert "\x9b" not in out and "\x7f" not in out

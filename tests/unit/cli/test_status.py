@@ -56,6 +56,15 @@ def test_a_backend_that_is_down_says_why(homeport: Homeport, gateway: FakeGatewa
     assert "\x1b" not in out, "what a backend said cannot command a terminal"
 
 
+def test_what_stands_behind_a_node_has_a_row_of_its_own(homeport: Homeport, gateway: FakeGateway) -> None:
+    behind = {"name": "gpu\x1b[2J", "state": "open", "reason": "", "in_flight": 1, "max_in_flight": 2, "queued": 5, "location": "local"}
+    node = {"version": "0.1.0", "in_flight": 1, "max_in_flight": 2, "queued": 5, "backends": [behind, 5]}
+    gateway.says(WELL | {"backends": [WELL["backends"][0] | {"node": node}]})
+    out = homeport("status").out
+    assert re.search(r"^home/gpu.* +not answering +1/2 +5 +- +- +- +-$", out, re.MULTILINE)
+    assert "\x1b" not in out
+
+
 FIGURES = {"count": 1200, "p5": 101.0, "p50": 420.0, "p95": 1250.0, "p99": 2600.0}
 
 

@@ -16,9 +16,12 @@ from homeport.doctor.diagnosis import Diagnosis
 from homeport.doctor.engines import judge
 from homeport.doctor.visit import Loaded, Visit, visit
 from homeport.settings import BackendSettings, Settings, load
+from homeport.settings.address import socket_url
 from homeport.testing.backend import ScriptedBackend
 from homeport.testing.script import Bytes, Model, Refuse
 from homeport.vocabulary import Card
+from tests.gateway import Running, soon
+from tests.pairs import a_key, joined, node_config
 
 
 def backend(url: str, kind: Any = "openai", **more: Any) -> BackendSettings:
@@ -244,3 +247,30 @@ def test_without_backends_the_usual_places_are_looked_at(tmp_path: Path, free_po
     assert found.ok is True
     found = findings(tmp_path, there)[-1]  # where the settings name others
     assert found.ok is None and "An engine that no backend names answers" in found.what
+
+
+def test_a_homeport_is_known_and_what_is_away_behind_it(tmp_path: Path, free_port: int) -> None:
+    with ScriptedBackend(style="vllm", models=["m"]) as scripted:
+        node = node_config(tmp_path, {"gpu": scripted.url, "vm": f"http://127.0.0.1:{free_port}"}, {"qwen": {"routes": [{"backend": "gpu", "model": "m"}]}})
+        with Running(node) as running:
+            for kind in ("openai", "ollama", "anthropic"):
+                [found] = findings(tmp_path, visit(backend(running.url, kind), named=True))
+                assert (found.ok, found.what) == (True, "home answers: Homeport 0.1.0 with qwen")
+        node = node_config(tmp_path, {"gpu": f"http://127.0.0.1:{free_port}"})
+        with Running(node) as running:
+            assert soon(lambda: running.backend("gpu")["state"] == "open")
+            well, away = findings(tmp_path, visit(backend(running.url), named=True))
+            assert (well.ok, away.ok) == (True, None)
+            assert away.what == "home: it is up, but nothing behind it answers: gpu is away (connection refused)"
+            a_key(node.parent)
+            assert soon(lambda: visit(backend(running.url), named=True).status == 401)
+            [refused] = findings(tmp_path, visit(backend(running.url, api_key="wr0ng"), named=True))
+            assert refused.what == "home does not take the api_key it is given (HTTP 401)"
+            assert "homeport keys add NAME" in str(refused)
+
+
+def test_an_engine_behind_a_unix_socket(tmp_path: Path) -> None:
+    with ScriptedBackend(style="vllm", models=["m"]) as scripted, joined(tmp_path / "engine.sock", scripted.port) as path:
+        seen = visit(backend(socket_url(path)), named=True)
+        assert (seen.good, seen.models) == (True, ("m",))
+    assert visit(backend(socket_url(str(tmp_path / "gone.sock"))), named=True).fault == "no such file or directory"

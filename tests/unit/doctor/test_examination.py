@@ -44,7 +44,7 @@ def test_engines_are_seen_once_and_nothing_secret_is_said(tmp_path: Path, monkey
     assert told["engine.reachable"].what == "home answers: Ollama 0.32.15 with qwen3:8b"
     assert told["engine.gpu"].ok is False
     assert told["clock.skew"].ok is True
-    assert told["notify.targets"].ok is True and told["notify.dead_man"].ok is None and told["tunnel.section"].ok is True
+    assert told["notify.targets"].ok is True and told["notify.dead_man"].ok is None and told["tunnel.state"].ok is False
     assert [one.check for one in found].count("engine.reachable") == 1
     assert "c4nary" not in str(found)
 

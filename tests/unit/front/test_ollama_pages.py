@@ -21,7 +21,8 @@ TALKER = Card(engine="ollama", context=4096, trained=32768, capabilities=CAN, we
 class Fake:
     """An Overview of these names."""
 
-    version, started_at, trouble, counts = "0", 1795195790.0, None, {}
+    version, id, started_at, trouble, counts = "0", "ab12", 1795195790.0, None, {}
+    fleet_standing = None
 
     def __init__(self, *names: Name) -> None:
         self.names = names

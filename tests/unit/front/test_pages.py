@@ -10,7 +10,7 @@ import pytest
 from homeport.errors import Malformed
 from homeport.front import pages
 from homeport.front.pages import Name, Place
-from homeport.vocabulary import Card, Standing, Weights
+from homeport.vocabulary import Card, FleetStanding, Standing, Weights
 from tests.unit.front.status.samples import Sample, standing
 from tests.unit.front.test_ollama_pages import Fake
 
@@ -106,3 +106,11 @@ def test_what_the_owner_must_see_to_comes_first() -> None:
 def test_ready_once_one_can_be_asked(standings: list[Standing], status: int) -> None:
     found, body = pages.ready(Sample(*standings))
     assert (found, json.loads(body)["ready"]) == (status, status == 200)
+
+
+def test_the_verdict_tells_of_a_fleet_whose_store_is_away() -> None:
+    away = FleetStanding("away", "nothing listens there", 0.0, 2, 0, "redis://h:1")
+    said = "The backends are well. The fleet's store at redis://h:1 cannot be used (nothing listens there), so this gateway keeps to its share, one of 2."
+    assert pages.verdict([HOME], None, away) == said
+    assert pages.verdict([HOME], None, FleetStanding("together", "", 0.0, 2, 4, "redis://h:1", 0.2)) == "All is well."
+    assert pages.verdict([GONE], None, away).startswith("Nothing can answer: home does not answer")

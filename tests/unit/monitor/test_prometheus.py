@@ -21,6 +21,10 @@ from homeport.monitor.prometheus import TOPIC, Exporter
 from homeport.monitor.readings import of_gateway
 from homeport.monitor.series import FAMILIES
 from homeport.monitor.siblings import NoSiblings
+from homeport.settings import load
+from homeport.storage import locks
+from homeport.tunnel import state as states
+from homeport.tunnel.state import TunnelState
 from homeport.vocabulary import STATES, Event, Standing
 from tests.unit.monitor.receipts import Names, receipt
 
@@ -222,3 +226,27 @@ def test_the_library_is_loaded_by_the_first_page_only() -> None:
     code = f"import sys, homeport.app, homeport.front.handover; print(sorted({{name.partition('.')[0] for name in sys.modules}} & {heavy}))"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=60).stdout.strip() == "[]"
+
+
+def test_a_tunnel_is_on_the_page_where_there_is_one(tmp_path: Path) -> None:
+    def shown(up: bool | None) -> list[str]:
+        text, _ = page(Exporter(Measures(Names("assistant")), lambda: (), NoSiblings(), tmp_path / FILE, lambda: up))
+        return [line for line in text.splitlines() if line.startswith("homeport_tunnel_up")]
+
+    assert shown(None) == []
+    assert shown(True) == ["homeport_tunnel_up 1.0"]
+    assert shown(False) == ["homeport_tunnel_up 0.0"]
+
+
+def test_the_gateway_reads_the_state_of_the_tunnel_beside_it(tmp_path: Path) -> None:
+    def up(text: str) -> bool | None:
+        (tmp_path / "homeport.toml").write_text(f'[server]\ndata = "data"\n{text}', encoding="utf-8")
+        return states.is_up(load(config=tmp_path / "homeport.toml", environ={"HOME": str(tmp_path)}), locks.held)
+
+    assert up("") is None
+    assert up("[tunnel]\n") is False
+    (tmp_path / "data/tunnel").mkdir(parents=True)
+    with locks.alone(tmp_path / "data/tunnel" / states.LOCK):
+        states.write(tmp_path / "data/tunnel", TunnelState(state="up"))
+        assert up("[tunnel]\n") is True
+    assert up("[tunnel]\n") is False

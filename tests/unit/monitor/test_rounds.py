@@ -89,3 +89,11 @@ def test_real_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
             get(f"http://127.0.0.1:{holder.getsockname()[1]}/")
     with pytest.raises(OSError, match=r"."):
         get("http://no-such-host.invalid/")
+
+
+def test_other_things_are_looked_at_first_by_their_names() -> None:
+    world = World()
+    looks = {"The tunnel": lambda: Finding(False, "it does not run")}
+    Rounds((), None, lambda: OWN, lambda what, finding: world.found.append((what, finding)), period_s=1.0, fetch=world.fetch, looks=looks).round()
+    assert world.found == [("The tunnel", Finding(False, "it does not run"))]
+    assert world.asked == []

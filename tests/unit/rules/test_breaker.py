@@ -222,3 +222,18 @@ def test_what_failed_and_is_not_asked_any_more_is_let_go_after_a_while() -> None
     refused = after(*[REFUSED] * FAILURES)
     assert breaker.rested(refused, 4, refused.retry_at + breaker.REST_S - 1) is refused
     assert not breaker.rested(refused, 4, refused.retry_at + breaker.REST_S).open
+
+
+def test_hearsay_closes_nobody_out_but_the_next_failure_does() -> None:
+    heard = breaker.hinted(CLOSED, 100.0)
+    assert not heard.open and breaker.admits(heard, 100.0) and breaker.errors(heard, 100.0) < breaker.UNSTEADY
+    assert breaker.failed(heard, REFUSED, 101.0, 0.5).open
+    assert breaker.succeeded(heard, 101.0).failures == 0
+    opened = after(GONE)
+    assert breaker.hinted(opened, 100.0) is opened
+
+
+def test_hearsay_outlives_good_probes_for_a_while_and_is_forgotten() -> None:
+    heard = breaker.hinted(CLOSED, 100.0)
+    assert breaker.rested(heard, 4, 120.0).failures == FAILURES - 1
+    assert breaker.rested(heard, 4, 125.0) is CLOSED

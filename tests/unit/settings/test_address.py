@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from homeport.settings import address, is_loopback
+from homeport.settings.address import socket_path, socket_url
 
 
 @pytest.mark.parametrize(
@@ -58,3 +59,10 @@ def test_what_is_no_listen_address_is_refused_with_what_was_meant(listen: str, t
             read(listen)
         assert told in str(caught.value)
         assert len(str(caught.value)) < 200
+
+
+def test_the_path_of_a_unix_socket() -> None:
+    for url in ("http+unix:///run/my home/Home.sock", "http+unix://%2Frun%2Fmy%20home%2FHome.sock", "http+unix://%2Frun%2Fmy%20home%2FHome.sock/v1/models"):
+        assert socket_path(url) == "/run/my home/Home.sock"
+    assert socket_path("http://127.0.0.1:1") is None
+    assert socket_path(socket_url("/a/b%2Fc.sock")) == "/a/b%2Fc.sock"

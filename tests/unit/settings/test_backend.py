@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from homeport.errors import BadSettings
 from tests.unit.settings.test_reading import HOME, folder, read
 
 __all__ = ["folder"]
@@ -32,7 +33,22 @@ def test_a_public_address_without_location_is_noticed(folder: Path, host: str) -
         ("https://h:1/a/v1", "https://h:1/a"),
         ("http://h/", "http://h"),
         ("HTTP://H/v10", "HTTP://H/v10"),
+        ("http+unix:///run/my home/Home.sock", "http+unix://%2Frun%2Fmy%20home%2FHome.sock"),
+        ("http+unix://%2Frun%2Fhome.sock/v1", "http+unix://%2Frun%2Fhome.sock"),
     ],
 )
 def test_a_url_is_kept_without_v1(folder: Path, url: str, kept: str) -> None:
     assert read(f'[backends.a]\nkind = "openai"\nurl = "{url}"\nlocation = "local"\n', folder).backends["a"].url == kept
+
+
+@pytest.mark.parametrize("path", ["", "run/home.sock", f"/{'x' * 103}", "%2Frun%2Fhome%00.sock"])
+def test_a_socket_that_cannot_be(folder: Path, path: str) -> None:
+    with pytest.raises(BadSettings, match="takes the whole path of a socket"):
+        read(f'[backends.a]\nkind = "openai"\nurl = "http+unix://{path}"\n', folder)
+
+
+def test_a_socket_is_local_and_does_not_sleep(folder: Path) -> None:
+    told = '[backends.a]\nkind = "openai"\nurl = "http+unix:///run/home.example.sock"\n'
+    assert read(told, folder).notices == ()
+    with pytest.raises(BadSettings, match="the url leads to this machine"):
+        read(f'{told}wake = "aa:bb:cc:dd:ee:ff"\n', folder)

@@ -217,7 +217,7 @@ def test_paths_are_relative_to_the_file_they_stand_in(folder: Path) -> None:
         ),
         ('[backends.e]\nkind = "engine"\nmodel = "box.gguf"\nlocation = "cloud"\n', 'homeport.toml:4: backends.e.location is "local" for kind engine'),
         ('[backends.e]\nkind = "engine"\nmodel = "box.gguf"\nurl = "http://x"\n', 'homeport.toml:4: backends.e.url is for kind = "openai"'),
-        ('[backends.p]\nkind = "pilot"\nmodel = "box.gguf"\n', "homeport.toml:3: backends.p.model is not taken: the pilot is the bundled model"),
+        ('[backends.p]\nkind = "pilot"\nmodel = "box.gguf"\n', "homeport.toml:3: backends.p.model takes pilot or pilot-mini, not \"box.gguf\""),
         (
             HOME + "[models.x]\nroutes = [{ backend = 'hme' }]\n",
             'homeport.toml:5: models.x.routes[1].backend names "hme", which is no backend; did you mean "home"?',
@@ -310,19 +310,6 @@ def test_a_file_that_is_not_there(folder: Path) -> None:
         load(environ={"HOMEPORT_CONFIG": "nope.toml"})
     with pytest.raises(BadSettings, match="is a folder"):
         load(config=folder, environ={})
-
-
-def test_what_this_version_does_not_serve_is_noticed(folder: Path) -> None:
-    text = HOME + (
-        '[models.x]\nroutes = [{ backend = "home" }]\n'
-        '[tunnel]\nto = "t@vps"\nport = 22\nhost_key = "k"\nidentity = "i"\nremote = "r"\nlocal = "l"\n'
-        '[fleet]\nurl = "redis://x"\nlease_ttl_s = 10\n'
-    )
-    settings = read(text, folder)
-    assert settings.notices == (
-        "[tunnel] is not used by this version yet (homeport.toml:6)",
-        "[fleet] is not used by this version yet (homeport.toml:13)",
-    )
 
 
 def test_what_follows_a_cut_stream_is_said_for_each_model(folder: Path) -> None:

@@ -43,5 +43,5 @@ class Scripted:
                 hear(piece)
         return Said(fields.get("body", {}), text, fields.get("finish", "stop"), HEADS)
 
-    async def places(self, model: str, *, fresh: bool = False) -> Sequence[tuple[str | None, str]]:
+    async def places(self, model: str, *, private: bool = False) -> Sequence[tuple[str | None, str]]:
         return self._places

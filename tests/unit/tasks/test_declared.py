@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 from typing import Any, Literal
 
 import pytest
@@ -136,6 +138,72 @@ def test_a_letter_whose_placeholders_are_not_right_is_refused(change: tuple[str,
     assert "1.250" not in str(caught.value)
 
 
+def cold(letter: Letter) -> str | None:
+    return None if "warm" in letter.subject else f"too cold: {letter.subject}"
+
+
+def test_what_a_check_says_of_a_filled_result_is_not_told_to_the_model() -> None:
+    """Its text quotes what code put in; the model is told which check it was."""
+
+    @task(checks=[cold])
+    def warm(client: Placeholder) -> Letter:
+        """Write a letter of thanks."""
+
+    asker = Scripted('{"subject": "Dear {client}", "lines": []}', '{"subject": "Dear {client}, warm", "lines": []}')
+    found = asyncio.run(warm.run({"client": "Nora Lind"}, asker))
+    assert found.output.subject == "Dear Nora Lind, warm"
+    assert "(cold): does not hold" in asker.asked[1]["messages"][2]["content"]
+    assert "Nora" not in str(asker.asked)
+
+
+def test_what_the_type_has_against_a_filled_value_is_not_told_to_the_model() -> None:
+    @task
+    def marked(client: Placeholder) -> Literal["{client}"]:
+        """Write the placeholder."""
+
+    asker = Scripted('"{client}"')
+    with pytest.raises(TaskFailed, match="none of the values allowed"):
+        asyncio.run(marked.run({"client": "Nora Lind"}, asker))
+    assert len(asker.asked) == 2
+    assert "Nora" not in str(asker.asked)
+
+
+def test_one_name_and_one_check_need_no_list() -> None:
+    @task(model="small", escalate="large", checks=cold)
+    def letter(text: str) -> Letter:
+        """Write a letter."""
+
+    asker = Scripted('{"subject": "x", "lines": []}')
+    with pytest.raises(TaskFailed):
+        asyncio.run(letter.run({"text": "x"}, asker))
+    assert [body["model"] for body in asker.asked] == ["small", "small", "large", "large"]
+
+
+def test_a_name_in_place_of_the_function_is_told() -> None:
+    with pytest.raises(TypeError, match=r"takes a function, not 'small'.*@task\(model="):
+        task("small")  # type: ignore[call-overload]
+
+
+def test_a_task_is_pickled_by_its_name_and_copied_as_itself() -> None:
+    again = pickle.loads(pickle.dumps(pick))
+    assert again is pick
+    assert (copy.deepcopy(pick), pick.__qualname__) == (pick, "pick")
+    with homeport.Client(urls="http://127.0.0.1:9") as client:
+        assert pick.over(client) is not pick
+
+
+def test_a_default_is_each_calls_own() -> None:
+    @task
+    def tagged(text: str, tags: list[str] = ["a"]) -> list[str]:  # noqa: B006
+        """Which tags?"""
+        tags.append("grown")
+        return tags
+
+    first, second = tagged.read({"text": "x"}), tagged.read({"text": "x"})
+    assert asyncio.run(tagged.run(first, Scripted("no"))).output == ["a", "grown"]
+    assert second["tags"] == ["a"]
+
+
 def _both(client: Placeholder) -> homeport.Quote:
     """Say it."""
 
@@ -179,3 +247,27 @@ def test_a_client_of_the_wrong_kind_is_told() -> None:
 def test_calls_take_arguments_as_the_function_does() -> None:
     with pytest.raises(TypeError, match="missing a required argument"):
         pick("x")  # type: ignore[call-arg]
+
+
+def test_an_argument_may_be_a_pydantic_model() -> None:
+    pydantic = pytest.importorskip("pydantic")
+    parcel = pydantic.create_model("Parcel", number=(int, ...), to=(str, "Graz"))
+
+    def where(parcels: list[parcel]) -> str:  # type: ignore[valid-type]
+        """Where are they?"""
+
+    where.__annotations__ = {"parcels": list[parcel], "return": str}
+    made = task(where)
+    assert made.input["properties"]["parcels"]["items"]["properties"]["number"]["type"] == "integer"
+    asker = Scripted("here")
+    asyncio.run(made.run(made.read({"parcels": [{"number": 7}]}), asker))
+    assert '[{"number": 7, "to": "Graz"}]' in asker.asked[0]["messages"][0]["content"]
+    with pytest.raises(Malformed, match=r"number: .*integer"):
+        made.read({"parcels": [{"number": "SECRET"}]})
+    with pytest.raises(TypeError, match="Event is neither a dataclass"):
+        task(_odd_argument)
+
+
+def _odd_argument(text: asyncio.Event) -> str:
+    """It takes what JSON cannot hold."""
+    return ""

@@ -56,6 +56,27 @@ def test_plain_text_grows_and_thought_is_not_shown() -> None:
     assert Growing().take("Hello") == "Hello"
 
 
+def test_what_is_shown_of_a_long_text_is_linear_in_it() -> None:
+    """5 KB by words were 2.6 MB when each word showed all of it."""
+    shown = {}
+    for words in (1000, 4000):
+        growing = Growing()
+        shown[words] = sum(len(text) for _ in range(words) if (text := growing.take("word ")) is not None)
+    assert shown[4000] < 5 * shown[1000]
+    assert shown[4000] < 70 * 4000 * 5
+
+
+def test_a_continuation_is_shown_with_all_that_looks_like_thought() -> None:
+    growing = Growing(thought=True)
+    assert [growing.take(piece) for piece in (" a", " </think>", " b")] == [" a", " a </think>", " a </think> b"]
+
+
 def test_half_a_name_is_not_shown() -> None:
     partial = Partial()
     assert [partial.take(piece) for piece in ('{"a": 1, "na', 'me": tr', "ue}")] == [{"a": 1}, None, {"a": 1, "name": True}]
+
+
+def test_half_of_a_character_is_not_shown() -> None:
+    growing, partial = Growing(), Partial()
+    assert [growing.take(piece) for piece in ("a", "\ud83d", "b")] == ["a", None, None]
+    assert [partial.take(piece) for piece in ('{"k": "a', "\ud83d", '"}')] == [{"k": "a"}, {}, None]

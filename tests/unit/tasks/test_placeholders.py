@@ -44,8 +44,29 @@ def test_a_value_inside_of_another_word_is_not_the_value() -> None:
     checked("{client} plans annually", {"client": "Ann"})
 
 
-def test_a_value_of_two_signs_stands_there_by_chance() -> None:
-    checked("{days}: 9 or 12", {"days": "9"})
+def test_a_value_of_one_digit_or_two_letters_stands_there_by_chance() -> None:
+    checked("{days}: 9 or 12, as Al said", {"days": "9", "client": "Al"})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("21 days", "21"),
+        ("{days}, that is 21.", "21"),
+        ("EUR 1250", "1,250.00 EUR"),
+        ("1.250,00", "$1,250"),
+        ("1 250 and", "1250.00"),
+        ("1250,50", "$1,250.50"),
+    ],
+)
+def test_a_number_is_known_however_its_digits_are_grouped(text: str, value: str) -> None:
+    with pytest.raises(Fault, match="was written by the model"):
+        checked(text, {"days": value})
+
+
+@pytest.mark.parametrize("text", ["within 3 days", "call 210 or 121", "on 2021-12-21", "12,50", "12.12.2021"])
+def test_another_number_is_not_the_value(text: str) -> None:
+    checked(text, {"days": "1250", "other": "12"})
 
 
 def test_texts_are_found_at_any_depth() -> None:

@@ -15,6 +15,10 @@ def test_headers_say_the_task_and_why_it_asks_again() -> None:
     assert replies.headers(Errand("x", ("quote", "json"), True)) == {"homeport-task": "x", "homeport-checks": "quote,json", "homeport-private": "true"}
 
 
+def test_names_beyond_ascii_go_along() -> None:
+    assert replies.headers(Errand("größe", ("straße",))) == {"homeport-task": "gr%C3%B6%C3%9Fe", "homeport-checks": "stra%C3%9Fe"}
+
+
 @pytest.mark.parametrize(
     ("body", "text", "finish"),
     [
@@ -67,3 +71,12 @@ STATUS = {
 )
 def test_engine_and_location_of_what_stands_behind_a_name(name: str, places: list[Any]) -> None:
     assert replies.places(STATUS, name) == places
+
+
+def test_a_character_whose_halves_come_apart_is_one_and_half_of_one_is_kept() -> None:
+    heard: list[str] = []
+    gathered = replies.Gathered(heard.append)
+    for piece in ("a", "b\ud83d", "\ude00c", "\ud83d", "d", "\ude00", "e\ud83d"):
+        gathered.take({"choices": [{"delta": {"content": piece}}]})
+    assert heard == ["a", "b", "😀c", "\ud83dd", "\ude00", "e"]
+    assert gathered.said({}).text == "ab😀c\ud83dd\ude00e\ud83d"

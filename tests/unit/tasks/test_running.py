@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import pytest
 from msgspec import Struct
 
 from homeport.errors import Malformed, NoRouteLeft, NotReplayed, TaskFailed, TooLong, UnknownModel
-from homeport.tasks import Quote, Task, task
+from homeport.tasks import Quote, Task, gbnf, guarding, reading, task
 from homeport.tasks.over_http import finished
 from homeport.tasks.plan import Outcome
 from homeport.tasks.shipped import classify
@@ -328,3 +329,57 @@ def test_a_model_that_is_not_served_is_no_end_where_there_is_another() -> None:
         """Tell it."""
 
     assert ran(told, Scripted("x", models={"none": [UnknownModel("no such model")], "large": ["fine"]})).output == "fine"
+
+
+class Awaited(Scripted):
+    """One that lives on a loop."""
+
+    blocking = False
+
+
+@pytest.mark.parametrize("what", ["grammar", "mending"])
+def test_the_loop_goes_on_while_much_is_read_or_made(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes long is done in a thread; it is told by a function that waits for the loop, which would never come."""
+    gone_on = threading.Event()
+
+    def waiting(real: Callable[..., Any]) -> Callable[..., Any]:
+        def waited(*args: Any, **kwargs: Any) -> Any:
+            assert gone_on.wait(20), "the loop stands still"
+            return real(*args, **kwargs)
+
+        return waited
+
+    monkeypatch.setattr(gbnf, "grammar", waiting(gbnf.grammar)) if what == "grammar" else monkeypatch.setattr(reading, "read", waiting(reading.read))
+    text, answer = ("word " * 2000, GOOD.replace('"Ann"', "null")) if what == "grammar" else ("Ann", GOOD + " " * 5000)
+
+    async def both() -> Outcome:
+        asyncio.get_running_loop().call_later(0.01, gone_on.set)
+        return await person.run({"text": text}, Awaited(answer, places=[("llama.cpp", "local")]))
+
+    assert asyncio.run(both()).output.age == 41
+
+
+def test_a_grammar_is_made_once_for_all_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    real = gbnf.grammar
+    monkeypatch.setattr(gbnf, "grammar", lambda schema, sources: made.append("x") or real(schema, sources))
+    asker = Scripted("no", places=[("llama.cpp", "local")])
+    with pytest.raises(TaskFailed):
+        ran(climbing, asker)
+    assert [("grammar" in body) for body in asker.asked] == [True] * 6
+    assert made == ["x"]
+
+
+def test_long_answers_are_read_also_while_there_is_no_thread_left_and_checks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarding, "ROOM", threading.BoundedSemaphore(1))
+    assert guarding.ROOM.acquire(blocking=False)
+    long = Awaited(GOOD.replace('"Ann"', "null") + " " * 5000)
+    assert asyncio.run(person.run({"text": "Ann"}, long)).output.age == 41
+
+    @task(checks=lambda _: True)
+    def checked(text: str) -> Person:
+        """Who is it?"""
+
+    with pytest.raises(TaskFailed, match="under way with code of their authors") as caught:
+        asyncio.run(checked.run({"text": "Ann"}, long))
+    assert (caught.value.status, caught.value.retry_after_s) == (503, 1)

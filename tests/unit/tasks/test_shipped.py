@@ -13,9 +13,11 @@ from homeport.tasks import Outcome, Task, shipped
 from homeport.tasks.shipped import prompts, sinc
 from homeport.tasks.shipped.drafting import Draft, tone
 from homeport.tasks.shipped.reading import Answer
+from homeport.tasks.shipped.scattering import template
 from tests.unit.tasks.asking import Scripted
 
-BANDS = dict(zip(prompts.BANDS, ("You are a cook.", "A picnic.", "None.", "NEVER forget salt. ALWAYS be brief.", "A list.", "Plan it."), strict=True))
+RULES = "NEVER forget salt. ALWAYS be brief. The plan MUST work. NEVER add, ALWAYS ask."
+BANDS = dict(zip(prompts.BANDS, ("You are a cook.", "A picnic.", "None.", RULES, "A list.", "Plan it."), strict=True))
 LATE = {"client": "Ann Lee", "amount": "$1,250.00", "due": "2 May", "days_overdue": 9}
 GOOD = {"subject": "About {amount}", "body": "Dear {clientName}, {amount} was due on {dueDate}, {daysOverdue} days ago."}
 
@@ -107,6 +109,15 @@ def test_a_draft_that_does_not_hold_is_replaced_by_the_template(written: dict[st
     assert "{" not in outcome.output.subject + outcome.output.body
 
 
+@pytest.mark.parametrize("missing", ["client", "amount", "due"])
+def test_a_value_that_is_missing_is_told_and_none_brings_a_line_of_its_own(missing: str) -> None:
+    with pytest.raises(Malformed, match=missing):
+        ran(shipped.draft, Scripted("x"), **{**LATE, missing: " "})
+    outcome = ran(shipped.draft, Scripted(NoRouteLeft("home is down")), **{**LATE, missing: "5\r\nBcc: all@x.y"})
+    assert "\n" not in outcome.output.subject
+    assert "5 Bcc: all@x.y" in outcome.output.body
+
+
 def test_what_is_not_due_needs_no_follow_up() -> None:
     with pytest.raises(Malformed, match="days_overdue"):
         ran(shipped.draft, Scripted("x"), **{**LATE, "days_overdue": -1})
@@ -136,6 +147,40 @@ def test_without_a_model_the_template_scatters() -> None:
     assert measured["valid"] and measured["bands"] == 6 and measured["fidelity"] == 1.0
     assert measured["constraints_share"] >= 0.4 and measured["constraints_rules"] >= 5
     assert "engineer" in outcome.output["fragments"][0]["x"]
+
+
+@pytest.mark.parametrize("prompt", ["Write a report. " + "It tells of rivers and hills. " * 60, "of rivers and hills " * 75, "x"])
+def test_the_template_keeps_the_rules_whatever_the_prompt(prompt: str) -> None:
+    found = template(prompt)
+    assert (sinc.fault(found), sinc.short(found)) == (None, None)
+    measured = sinc.measured(found, prompt)
+    assert measured["fidelity"] == 1.0 and measured["constraints_share"] >= sinc.SHARE and measured["constraints_rules"] >= sinc.RULES
+
+
+WEAK = {**BANDS, "CONSTRAINTS": "NEVER forget salt."}
+
+
+def test_bands_with_too_few_rules_are_repaired_by_the_model() -> None:
+    asker = Scripted(json.dumps(WEAK), json.dumps(BANDS))
+    outcome = ran(shipped.scatter, asker, prompt="plan a picnic")
+    assert outcome.output == sinc.sinc(BANDS)
+    assert [attempt["check"] for attempt in outcome.attempts] == ["constraints", None]
+    assert "and 1 of NEVER, ALWAYS and MUST" in asker.asked[1]["messages"][2]["content"]
+
+
+@pytest.mark.parametrize("then", [json.dumps(WEAK), "no JSON", NoRouteLeft("home went down")])
+def test_where_the_model_does_not_repair_them_code_completes_them(then: Any) -> None:
+    outcome = ran(shipped.scatter, Scripted(json.dumps(WEAK), then), prompt="plan a picnic")
+    assert (sinc.fault(outcome.output), sinc.short(outcome.output), outcome.offline) == (None, None, False)
+    assert outcome.route is not None and outcome.checks == ["schema"]
+    texts = {row["t"]: row["x"] for row in outcome.output["fragments"]}
+    assert texts["CONSTRAINTS"].startswith("NEVER forget salt. ALWAYS do what the task says")
+    assert {**texts, "CONSTRAINTS": ""} == {**WEAK, "CONSTRAINTS": ""}
+
+
+def test_bands_that_no_rules_of_ours_outweigh_are_not_used() -> None:
+    outcome = ran(shipped.scatter, Scripted(json.dumps({**WEAK, "DATA": "salt " * 900})), prompt="plan a picnic")
+    assert outcome.offline and outcome.output == template("plan a picnic")
 
 
 def test_an_empty_prompt_is_refused_and_an_empty_band_is_none() -> None:

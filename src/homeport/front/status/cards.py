@@ -55,6 +55,11 @@ def backend(standing: Standing, beats: Mapping[int, Beats], now: float, today: i
 
 def _facts(standing: Standing, now: float) -> list[tuple[str, str]]:
     facts = [("Since", f"{moment(standing.since)} <small>({ago(standing.since, now)})</small>")]
+    if standing.node is not None:
+        behind = standing.node.backends[:MODELS]
+        facts += [
+            (f"Behind: {text(each.name)}", f"{text(each.state)}, {each.in_flight} of {each.max_in_flight} busy, {each.queued} waiting") for each in behind
+        ]
     if standing.retry_at is not None:
         wait = standing.retry_at - now
         facts.append(("Next try", f"in {duration(wait)}" if wait > 0 else "with the next request"))

@@ -13,15 +13,21 @@ from homeport.front.status.page import StatusPage
 from homeport.front.together import Together
 
 
+OWN = ("none", "same-origin")  # of `sec-fetch-site` (W3C Fetch Metadata), which only browsers send
+
+
 def status(gateway: Gateway, headers_of: Callable[[Request], dict[bytes, bytes]]) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-    """The endpoint `/status`. It raises Forbidden as `Gateway.greet` does, while there is no key."""
+    """The endpoint `/status`. It raises as `Gateway.greet` does while there is no key, and with `?wanted`, by which boxes are woken."""
     together = Together(gateway)
     page = StatusPage(together)
 
     async def endpoint(request: Request) -> Response:
-        if gateway.keyless:
+        wanted = "wanted" in request.query_params and request.headers.get("sec-fetch-site", "none") in OWN  # no page of another site wakes a box
+        if gateway.keyless or wanted:
             gateway.greet(headers_of(request))
+        if wanted:
+            gateway.wanted()
         await together.look()
-        return page.answer(request.headers.get("accept", ""))
+        return page.answer(request.headers.get("accept", ""), brief="brief" in request.query_params)
 
     return endpoint

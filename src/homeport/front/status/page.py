@@ -30,11 +30,12 @@ class StatusPage:
         self._made_at = float("-inf")
         self._made = b""
 
-    def answer(self, accept: str) -> Response:
-        """The page where an Accept header prefers it, else JSON."""
+    def answer(self, accept: str, *, brief: bool = False) -> Response:
+        """The page where an Accept header prefers it, else JSON: all of it, or in brief."""
         headers = {"vary": "accept", "cache-control": "no-cache", "x-content-type-options": "nosniff"}
-        if not prefers_html(accept):
-            return Response(pages.status(self._overview, time.time()), headers=headers, media_type="application/json")
+        if brief or not prefers_html(accept):
+            body = pages.brief(self._overview) if brief else pages.status(self._overview, time.time())
+            return Response(body, headers=headers, media_type="application/json")
         if time.monotonic() - self._made_at >= FRESH_S:
             self._made, self._made_at = html(self._overview, time.time()).encode(), time.monotonic()
         headers |= {"content-security-policy": policy(), "referrer-policy": "no-referrer"}
@@ -74,7 +75,7 @@ def policy() -> str:
 def html(overview: Overview, now: float) -> str:
     """The whole page. `now`: seconds since the epoch."""
     standings = overview.standings()
-    verdict = pages.verdict(standings, overview.trouble)
+    verdict = pages.verdict(standings, overview.trouble, overview.fleet_standing)
     state = "open" if overview.trouble else cards.worst(standings)
     tone = cards.SHAPES[state][1]
     answered = sum(overview.counts.values())

@@ -64,6 +64,9 @@ def draft(task: Task[Any, Any], client: str, amount: str, due: str, days_overdue
     if days_overdue < 0:
         raise Malformed("`days_overdue` takes 0 or more: what is not due yet needs no follow-up.", param="input")
     values = _values(client, amount, due, days_overdue)
+    for name, value in (("client", client), ("amount", amount), ("due", due)):
+        if not value.strip():
+            raise Malformed(f"`{name}` is empty; it stands in the draft.", param="input")
     chosen = tone(days_overdue)
 
     def take(written: _Written) -> Draft:
@@ -76,5 +79,6 @@ def draft(task: Task[Any, Any], client: str, amount: str, due: str, days_overdue
 
 
 def _values(client: str, amount: str, due: str, days_overdue: int) -> dict[str, str]:
+    """By placeholder, each on one line: a line break in a subject would begin another header of the mail."""
     given = {"{clientName}": client, "{dueDate}": due, "{amount}": amount, "{daysOverdue}": str(days_overdue)}
-    return {name[1:-1]: given[name] for name in prompts.PLACEHOLDERS}
+    return {name[1:-1]: " ".join(given[name].split()) for name in prompts.PLACEHOLDERS}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 LABELS = ("question", "request", "complaint", "other")
 FIELDS = ("name", "email", "amount", "date", "invoice")
@@ -40,6 +41,35 @@ def ask(question: str, context: str) -> str:
     """Asks for {"answer": a run of `context`, or null}."""
     head = "Answer the question from the text. Answer with a JSON object; copy the answer exactly as it stands in the text, or null."
     return f"{head}\nQuestion: {question}\nText: {context}"
+
+
+class Asked(NamedTuple):
+    """What one of these prompts asks."""
+
+    task: str  # classify | extract | scatter | draft | ask
+    text: str  # that is to be read; of draft the tone
+    names: tuple[str, ...] = ()  # labels or fields
+    question: str = ""
+
+
+_ASKED = (
+    ("classify", re.compile(re.escape(classify("\0", ["\1"])).replace("\0", "(?P<text>.*)").replace("\1", "(?P<names>.+?)"), re.DOTALL)),
+    ("extract", re.compile(re.escape(extract("\0", ["\1"])).replace("\0", "(?P<text>.*)").replace("\1", "(?P<names>.+?)"), re.DOTALL)),
+    ("ask", re.compile(re.escape(ask("\1", "\0")).replace("\0", "(?P<text>.*)").replace("\1", "(?P<question>.*?)"), re.DOTALL)),
+    ("scatter", re.compile(re.escape(scatter("\0")).replace("\0", "(?P<text>.*)"), re.DOTALL)),
+    ("draft", re.compile("|".join(re.escape(draft(tone)).replace(tone, f"(?P<{tone}>{tone})") for tone in TONES))),
+)
+
+
+def read(message: str) -> Asked | None:
+    """What a message asks where one of the functions above wrote it; None for any other. `", "` parts labels and fields, as it joined them."""
+    for task, form in _ASKED:
+        match = form.fullmatch(message)
+        if match is not None:
+            found = match.groupdict()
+            text = found["text"] if "text" in found else next(tone for tone in TONES if found[tone])
+            return Asked(task, text, tuple(found["names"].split(", ")) if "names" in found else (), found.get("question") or "")
+    return None
 
 
 def packed(value: Any) -> str:

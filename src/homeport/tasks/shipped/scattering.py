@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -34,6 +35,9 @@ _RULES = (
     "ALWAYS use the language and the terms in which the task is written.",
     "The answer MUST keep to the form that FORMAT says.",
 )
+_SENTENCE = re.compile(r".*?[.!?](?= |\Z)")
+_MOST_WORDS = 40  # of the sentence that is the TASK of a long prompt
+_REFERRING = "Do what CONSTRAINTS asks for."
 
 
 def template(prompt: str) -> sinc.Sinc:
@@ -43,16 +47,42 @@ def template(prompt: str) -> sinc.Sinc:
         return already
     words = set(re.findall(r"\w+", prompt.casefold()))
     persona, form = next(((who, shape) for keys, who, shape in _FIELDS if words & set(keys.split())), _ANYONE)
-    task = " ".join(prompt.split())
     bands = {
         "PERSONA": f"You are {persona}.",
         "CONTEXT": "Someone asked for what TASK says.",
         "DATA": "None is given. What is missing is to be asked for.",
         "CONSTRAINTS": " ".join(_RULES),
         "FORMAT": form,
-        "TASK": task[:1].upper() + task[1:],
+        "TASK": _task(prompt),
     }
-    return sinc.sinc(bands)
+    made = sinc.sinc(bands)
+    if sinc.short(made) is None:
+        return made
+    first = _SENTENCE.match(bands["TASK"])  # a long prompt would make TASK the longest band: what it asks for is a rule
+    task = first[0] if first is not None and len(first[0].split()) <= _MOST_WORDS else _REFERRING
+    return sinc.sinc({**bands, "CONSTRAINTS": f"{bands['CONSTRAINTS']} {_wish(prompt)}", "TASK": task})
+
+
+def _task(prompt: str) -> str:
+    task = " ".join(prompt.split())
+    return task[:1].upper() + task[1:]
+
+
+def _wish(prompt: str) -> str:
+    return f"The answer MUST meet the whole of this wish: {' '.join(prompt.split())}"
+
+
+def _completed(bands: Any, prompt: str) -> sinc.Sinc:
+    """A model's bands with as many of the fixed rules as CONSTRAINTS lacks, and the prompt as the last of them. Raises Fault where that is not enough."""
+    said, wrong = msgspec.structs.asdict(bands), ""
+    for rule in ("", *_RULES, _wish(prompt)):
+        if rule not in said["CONSTRAINTS"]:
+            said["CONSTRAINTS"] = f"{said['CONSTRAINTS']} {rule}".lstrip()
+        made = sinc.sinc(said)
+        wrong = sinc.fault(made) or sinc.short(made) or ""
+        if not wrong:
+            return made
+    raise Fault("constraints", wrong)
 
 
 @planned(dict[str, Any], offline=template)
@@ -69,6 +99,8 @@ def scatter(task: Task[Any, Any], prompt: str) -> Call:
         wrong = sinc.fault(made)
         if wrong is not None:
             raise Fault("sinc", wrong)
+        if (weak := sinc.short(made)) is not None:
+            raise Fault("constraints", weak)
         return made
 
-    return task.asked(prompts.scatter(prompt), shape=_BANDS, take=take)
+    return task.asked(prompts.scatter(prompt), shape=_BANDS, take=take, complete=functools.partial(_completed, prompt=prompt))

@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from homeport.tasks.reading import parsed
 from homeport.tasks.shipped.prompts import BANDS
 
 FORMULA = "x(t) = Sigma x(nT) * sinc((t - nT) / T)"
 FORMULAS = (FORMULA, FORMULA.replace("Sigma", "Σ").replace("*", "·"), FORMULA.replace("Sigma", "Σ"), FORMULA.replace("*", "·"))
 AXIS = "specification-axis"
 ARCHIVED = "TASK_ARCHIVED"
+SHARE, RULES = 0.4, 5  # of CONSTRAINTS: its least share of all words, and how often it says NEVER, ALWAYS or MUST
 Sinc = dict[str, Any]
 
 
@@ -47,6 +49,17 @@ def fault(value: Any) -> str | None:
     return None
 
 
+def short(value: Sinc) -> str | None:
+    """How CONSTRAINTS falls short of the scatter rules (the longest band, SHARE of all words, RULES rules), or None. For objects of the strict form."""
+    words = {fragment["t"]: len(fragment["x"].split()) for fragment in value["fragments"]}
+    found = measured(value, "")
+    share, rules = found["constraints_share"], found["constraints_rules"]
+    if share >= SHARE and rules >= RULES and words.get("CONSTRAINTS", 0) == max(words.values()):
+        return None
+    asked = f"it is to be the longest band, with at least {SHARE:.0%} and {RULES}"
+    return f"CONSTRAINTS has {share:.0%} of all words and {rules} of NEVER, ALWAYS and MUST, where {asked}"
+
+
 def archived(value: Sinc, prompt: str) -> Sinc:
     """The archive form: a seventh fragment with the raw prompt."""
     return {**value, "fragments": [*stripped(value)["fragments"], {"n": len(BANDS), "t": ARCHIVED, "x": prompt}]}
@@ -54,22 +67,22 @@ def archived(value: Sinc, prompt: str) -> Sinc:
 
 def stripped(value: Sinc) -> Sinc:
     """The strict form of either."""
-    return {**value, "fragments": [fragment for fragment in value["fragments"] if fragment.get("t") != ARCHIVED]}
+    return {**value, "fragments": [fragment for fragment in _fragments(value) if fragment["t"] != ARCHIVED]}
 
 
 def raw(value: Sinc) -> str | None:
     """The raw prompt of the archive form, or None."""
-    return next((fragment["x"] for fragment in value["fragments"] if fragment.get("t") == ARCHIVED), None)
+    return next((fragment["x"] for fragment in _fragments(value) if fragment["t"] == ARCHIVED), None)
 
 
 def passing(prompt: str) -> Sinc | None:
-    """The object that a prompt already is (one with a formula passes through), or None."""
+    """The object that a prompt already is (one with a formula passes through as it is), or None; what JSON cannot say again is none."""
     if "formula" not in prompt:
         return None
     try:
-        value = json.loads(prompt)
+        value = parsed(prompt)
         json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):  # half of a character in it, too: it could not be sent
+    except (ValueError, RecursionError):  # a name that comes twice, NaN; half of a character in it, too: it could not be sent
         return None
     return value if isinstance(value, dict) and "formula" in value else None
 
@@ -83,7 +96,7 @@ def messages(value: Sinc) -> list[dict[str, str]]:
 
 def measured(value: Sinc, prompt: str) -> dict[str, Any]:
     """What can be counted: strictly valid, how many bands, the share of CONSTRAINTS by words, its rules, the share of the prompt's words kept."""
-    bands = {fragment["t"]: str(fragment["x"]) for fragment in value["fragments"]}
+    bands = {fragment["t"]: str(fragment["x"]) for fragment in _fragments(value)}
     counts = {band: len(text.split()) for band, text in bands.items()}
     rules = sum(word.strip(".,:;") in ("NEVER", "ALWAYS", "MUST") for word in bands.get("CONSTRAINTS", "").split())
     said = {word.strip(".,:;!?\"'").casefold() for word in prompt.split()}
@@ -95,3 +108,9 @@ def measured(value: Sinc, prompt: str) -> dict[str, Any]:
         "constraints_rules": rules,
         "fidelity": round(len(said & kept) / max(1, len(said)), 3),
     }
+
+
+def _fragments(value: Sinc) -> list[dict[str, Any]]:
+    """Those that have a name and a text; an object that passed through may have others, or none."""
+    found = value.get("fragments")
+    return [one for one in found if isinstance(one, dict) and isinstance(one.get("t"), str) and "x" in one] if isinstance(found, list) else []

@@ -116,7 +116,7 @@ class Assembly:
         self._counted = self._counted or isinstance(says.get("usage"), dict)
         self._counts = merged(self._counts, says)
         message |= part(says, "delta")
-        message |= {name: value for name, value in says.items() if name not in ("type", "delta", "usage")}
+        message |= {name: value for name, value in says.items() if name not in ("type", "delta", "usage", "homeport")}
 
     def _close_run(self) -> None:
         run, self._run = self._run, None

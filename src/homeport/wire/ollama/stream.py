@@ -231,6 +231,7 @@ class Assembly:
             if thought:
                 top["thinking"] = thought
         top["model"] = self._asked
+        top.pop("homeport", None)  # the figures of another Homeport's stream, which a whole has in its headers
         return _encode(top), finish, not self.events
 
     def _take(self, line: bytes) -> None:

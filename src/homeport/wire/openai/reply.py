@@ -100,8 +100,7 @@ def model_names(body: bytes) -> list[str]:
     data = decoded.get("data") if isinstance(decoded, dict) else None
     if not isinstance(data, list):
         return []
-    named = [entry for entry in data if isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"]]
-    return [entry["id"] for entry in named if entry.get("owned_by") != "homeport"]
+    return [entry["id"] for entry in data if isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"]]
 
 
 def refusal(status: int, body: bytes) -> HomeportError:

@@ -102,7 +102,7 @@ class Stream:
         last = self._usage_event
         if not self._wants_usage and last is not None:  # what else its usage record held: llama.cpp's timings
             finish = self._finishes[-1]
-            finish |= {name: value for name, value in last.items() if name not in finish and name != "usage"}
+            finish |= {name: value for name, value in last.items() if name not in finish and name not in ("usage", "homeport")}
         out = [self._event(finish) for finish in self._finishes]
         if self._wants_usage:
             record = last or self._made_up_usage(self._finishes[-1])

@@ -7,7 +7,7 @@ from typing import Any
 
 from homeport.rules.distribution import Spread
 from homeport.rules.heartbeat import Beats, day
-from homeport.vocabulary import Incident, Standing
+from homeport.vocabulary import FleetStanding, Incident, Standing
 
 NOW = 1_795_266_000.0  # 2026-11-21 13:00 UTC
 TODAY = day(NOW)
@@ -45,8 +45,10 @@ class Sample:
     """An Overview."""
 
     version = "0.1.0"
+    id = "ab12"
     started_at = NOW - 7200
     trouble: str | None = None
+    fleet_standing: FleetStanding | None = None
 
     def __init__(
         self,

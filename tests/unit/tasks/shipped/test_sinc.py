@@ -72,3 +72,27 @@ def test_it_is_executed_with_five_bands_as_the_system_prompt() -> None:
 @pytest.mark.parametrize("prompt", ["formula", '{"formula": ', '["formula"]', '{"a": "formula"}', "[" * 10_000 + '"formula"'])
 def test_what_only_mentions_a_formula_does_not_pass_through(prompt: str) -> None:
     assert sinc.passing(prompt) is None
+
+
+@pytest.mark.parametrize("prompt", ['{"formula": "x", "n": NaN}', '{"formula": "x", "formula": "y"}', '{"formula": "x", "n": 1e999}'])
+def test_what_json_cannot_say_again_does_not_pass_through(prompt: str) -> None:
+    assert sinc.passing(prompt) is None
+
+
+@pytest.mark.parametrize("value", [{"formula": "x"}, {"formula": "x", "fragments": [1, {"t": "TASK"}, {"x": "y"}]}, {"formula": "x", "fragments": "no"}])
+def test_an_object_that_passed_through_without_bands_breaks_nothing(value: dict[str, Any]) -> None:
+    assert sinc.messages(value) == [{"role": "user", "content": ""}]
+    assert sinc.stripped(value)["fragments"] == []
+    assert sinc.raw(value) is None
+    assert sinc.measured(value, "x")["bands"] == 0
+
+
+@pytest.mark.parametrize(
+    ("rules", "short"),
+    [("NEVER a. ALWAYS b. The c MUST d. NEVER e, ALWAYS f.", False), ("NEVER a. ALWAYS b. MUST c. d e f g h i j k", True), ("NEVER ALWAYS MUST NEVER", True)],
+)
+def test_constraints_are_the_longest_band_with_two_fifths_of_the_words_and_five_rules(rules: str, short: bool) -> None:
+    value = sinc.sinc({**dict.fromkeys(BANDS, "x"), "TASK": "a b c", "CONSTRAINTS": rules})
+    assert (sinc.short(value) is not None) is short
+    if not short:
+        assert sinc.short(sinc.sinc({**dict.fromkeys(BANDS, "x"), "TASK": "word " * 20, "CONSTRAINTS": rules})) is not None

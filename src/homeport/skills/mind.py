@@ -1,0 +1,61 @@
+"""The engine's part in an answer that code makes: one question to the decoder, held to a grammar."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+import msgspec
+
+from homeport.runner import drive
+from homeport.tasks.quoting import literal
+
+Page = Callable[[str, bytes | None], Coroutine[Any, Any, bytes]]
+"""A path of the engine, and a body to post there: what it answers, b"" where that is not status 200. Raises BackendError."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+STRING = r'string ::= "\"" ( [^"\\\x7F\x00-\x1F] | "\\" ( ["\\/bfnrt] | "u" [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F] ) )* "\""'
+MOST = 400  # tokens of one of the decoder's answers
+LONGEST = 12_000  # characters of a prompt: a longer one would not fit into its context
+SLOW = 3000  # characters from which on code works in a thread, and others need not wait
+_encode = msgspec.json.Encoder().encode
+
+
+class Mind:
+    """The decoder of one pilot."""
+
+    def __init__(self, page: Page, model: str, *, speaks: bool = True) -> None:
+        self.prompt_tokens = 0  # of what it was asked, once it was
+        self.speaks = speaks
+        self._page = page
+        self._model = model
+
+    def silent(self) -> Mind:
+        """One that is never asked."""
+        return Mind(self._page, self._model, speaks=False)
+
+    async def say(self, prompt: str, grammar: str, most: int = MOST) -> str | None:
+        """The likeliest answer of a grammar; None where it is not to be asked, does not end, or cannot. Raises BackendError."""
+        if not self.speaks or len(prompt) > LONGEST:
+            return None
+        asked = {"messages": [{"role": "user", "content": prompt}], "temperature": 0, "max_tokens": most, "grammar": grammar, "model": self._model}
+        page = await drive(self._page("/v1/chat/completions", _encode(asked)))
+        try:
+            said = msgspec.json.decode(page)
+            self.prompt_tokens = int(said["usage"]["prompt_tokens"])
+            choice = said["choices"][0]
+            text = choice["message"]["content"]
+        except (msgspec.DecodeError, LookupError, TypeError, ValueError):
+            return None
+        return text if isinstance(text, str) and choice.get("finish_reason") == "stop" else None
+
+    async def choice(self, prompt: str, of: list[str]) -> str | None:
+        """One of some JSON texts."""
+        return await self.say(prompt, f"root ::= {' | '.join(literal(one) for one in of)}\n", 64)
+
+
+async def worked(size: int, work: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """What `work` returns, for a text of so many characters."""
+    return work(*args, **kwargs) if size < SLOW else await asyncio.to_thread(work, *args, **kwargs)
