@@ -31,7 +31,7 @@ example: $(VENV)/installed ## a small app on Homeport; NAME=ai-transform|termina
 
 test: check needs ## the whole test suite, installing what it needs; ARGS="tests/unit -k name"
 	@$(if $(ARGS),:,$(BIN)/python -m tests.clients.installing)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--numprocesses=auto --maxprocesses=4 --dist=loadfile)
 
 clients: $(VENV)/tested ## ask through every client again, and write what was seen into docs/clients.md
 	@$(BIN)/python -m tests.clients.installing

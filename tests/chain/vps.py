@@ -21,7 +21,7 @@ NAME = "home.example"
 USER, UID = "tunnel", 64900
 GATEWAY, BOUND, SPARE = 8461, 8462, 8470  # its ports on loopback: the gateway's, the one that leads home, the spare engine's
 CLOCKS = {"connect_timeout_s": 2.0, "first_token_timeout_s": 5.0, "idle_timeout_s": 5.0, "max_in_flight": 32}
-READY_S = 30.0
+READY_S = 60.0
 
 SSHD = """
 Port 22

@@ -117,6 +117,9 @@ def test_its_options_are_those_of_its_help_and_its_page() -> None:
         (["--rate", "0"], "take a whole number from 1"),
         (["--wheel", "/nonexistent.whl"], "there is no file /nonexistent.whl"),
         (["--certificate", str(SCRIPT)], "--certificate needs --certificate-key"),
+        (["--certificate-key", str(SCRIPT)], "--certificate-key needs --certificate"),
+        (["--home", "http://x\n[server]"], "--home takes an address"),
+        (["--to", "-oProxyCommand=true"], "--to takes USER@HOST"),
         (["--acme", "a@b.example"], "--acme needs --name"),
     ],
 )
@@ -128,11 +131,15 @@ def test_what_it_refuses_before_it_changes_anything(words: list[str], said: str)
 
 @shell
 def test_it_goes_there_with_all_that_it_needs(tmp_path: Path) -> None:
-    """A stand-in for ssh unpacks and calls what it is told, and one for sudo shows it instead of doing it."""
+    """A stand-in for ssh unpacks and calls what it is told, and one for sudo shows it instead of doing it; nobody here is root, as `id` tells it."""
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "ssh").write_text('#!/bin/sh\necho "to $1"\nexec sh -c "$2"\n', encoding="utf-8")
-    (tools / "sudo").write_text('#!/bin/sh\nfor word; do echo "word $word"; done\ncd "$(dirname "$2")" && find . -type f | sort\nexit 7\n', encoding="utf-8")
+    shows = 'for word; do echo "word $word"; done\ncd "$(dirname "$2")" && stat -c "owner %u" . && find . -type f | sort\nexit 7\n'
+    (tools / "sudo").write_text(f"#!/bin/sh\n{shows}", encoding="utf-8")
+    (tools / "id").write_text("#!/bin/sh\necho 1000\n", encoding="utf-8")
+    stranger = f'd=$({shutil.which("mktemp")} "$@")\n[ -e {tmp_path}/packed ] || chown 12345 "$d" 2>/dev/null\ntouch {tmp_path}/packed\necho "$d"\n'
+    (tools / "mktemp").write_text(f"#!/bin/sh\n{stranger}", encoding="utf-8")
     for tool in tools.iterdir():
         tool.chmod(0o755)
     wheel, token = tmp_path / "homeport-1 of 'many'.whl", tmp_path / "token"
@@ -154,6 +161,7 @@ def test_it_goes_there_with_all_that_it_needs(tmp_path: Path) -> None:
     assert files == sorted(
         ["./home_token/token", "./nginx/homeport.conf.template", "./nginx/late.html", "./nginx/off.html", "./vps.sh", f"./wheel/{wheel.name}"]
     )
+    assert f"owner {os.geteuid()}" in lines, "what runs there as root is not somebody's who has the sender's number"
     assert not folder.exists(), "nothing stays there but what was installed"
 
 

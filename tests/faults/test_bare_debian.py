@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(WHY is not None, reason=str(W
 
 PACKAGES = ("nginx", "openssl", "ca-certificates", "libgomp1", "python3-venv")
 VPS = "sh /opt/given/deploy/vps.sh --name home.example --wheel /opt/given/*.whl --wheels /opt/given/wheels"
+ODD = "'/home/a $b %c:d\"e'"
 ASK = """
 import json, ssl, socket, sys
 context = ssl.create_default_context(cafile="/etc/homeport/tls/own-home.example.pem")
@@ -64,6 +65,17 @@ def test_from_nothing_to_a_front_door_and_back(machine: Debian) -> None:
     assert "hp_" not in again and "Installing" not in again
     assert machine.said("systemctl show homeport-gateway -p MainPID --value") == pid
 
+    # What somebody changed in the site stays; a site that nginx does not take is taken back.
+    machine.said("echo '# mine' >>/etc/nginx/sites-available/homeport")
+    assert "has changes of yours and stays" in machine.said(VPS)
+    assert machine.said("tail -n 1 /etc/nginx/sites-available/homeport") == "# mine"
+    machine.said("cd /etc/nginx && mv sites-available/homeport.new sites-available/homeport && rm sites-enabled/homeport")
+    machine.said("echo 'server { listen [::]:80 ipv6only=on; }' >/etc/nginx/conf.d/other.conf && nginx -t")
+    assert "nginx does not take the site" in machine.run(VPS).stderr
+    machine.said("nginx -t && ! test -e /etc/nginx/sites-enabled/homeport")
+    machine.said("rm /etc/nginx/conf.d/other.conf")
+    machine.said(VPS)
+
     # A bad file is refused when it is reloaded; a good one is taken.
     machine.said('sed -i \'s/"pilot"/"pilott"/\' /etc/homeport/homeport.toml')
     assert machine.run("systemctl reload homeport-gateway").returncode != 0
@@ -84,3 +96,10 @@ def test_from_nothing_to_a_front_door_and_back(machine: Debian) -> None:
     assert "Left: /var/lib/homeport" in machine.said("homeport service remove gateway")
     assert machine.said("find /etc/systemd /etc/sysusers.d -name '*homeport*'") == ""
     assert machine.said("homeport service status gateway").startswith("gateway: not installed")
+
+    # A path may have any character that can be printed.
+    machine.said(f"mkdir -p {ODD} && install -d -o homeport {ODD}/data && printf '[server]\ndata = \"data\"\n' >{ODD}/homeport.toml")
+    machine.said(f"homeport service install gateway --system --config {ODD}/homeport.toml")
+    assert machine.said("systemctl is-active homeport-gateway") == "active"
+    machine.until(f"ls {ODD}/data | grep -q journal")
+    machine.said("homeport service remove gateway")

@@ -132,6 +132,38 @@ def test_too_many_answers_of_one_address_at_once(tmp_path: Path, gateway: Runnin
     assert backend.in_flight_peak == 2
 
 
+def test_a_network_of_ipv6_is_one_visitor(tmp_path: Path, gateway: Running) -> None:
+    with FrontDoor(tmp_path, behind(gateway), rate=1, burst=1) as door:
+        seen_as(door)
+
+        def statuses(*addresses: str, path: str = "/v1/nothing") -> list[int]:
+            return [visit(door, method="GET", path=path, headers={"x-seen-as": address}).status for address in addresses]
+
+        assert 429 in statuses(*(f"2001:db8::{number}" for number in range(1, 7))), "one /64, which one visitor has all"
+        assert 429 in statuses(*["::ffff:203.0.113.1"] * 6)
+        for apart in ("2001:db8:0:{}::1", "203.0.114.{}", "::ffff:203.0.115.{}"):
+            assert 429 not in statuses(*(apart.format(number) for number in range(1, 7))), apart
+        assert statuses(*["203.0.116.1"] * 9, path="/health") == [200] * 9
+        assert 429 not in statuses("203.0.116.1"), "a watcher's visits are counted apart"
+
+
+def seen_as(door: FrontDoor) -> None:
+    """Have it take the header x-seen-as for the visitor's address."""
+    site = door.folder / "site.conf"
+    site.write_text("set_real_ip_from 127.0.0.1; real_ip_header x-seen-as;\n" + site.read_text(encoding="utf-8"), encoding="utf-8")
+    door.reload()
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "home.example"])
+def test_without_keys_it_is_shut_whatever_host_a_visitor_writes(tmp_path: Path, gateway: Running, backend: ScriptedBackend, host: str) -> None:
+    with FrontDoor(tmp_path, behind(gateway), name="home.example") as door:
+        seen_as(door)
+        for method, path, body in (("POST", PATHS["openai"], chat()), ("GET", "/tasks", None), ("GET", "/v1/models", None)):
+            heard = visit(door, body, method=method, path=path, host=host, headers={"x-seen-as": "203.0.113.9"})
+            assert (heard.status, "Make a key" in told(heard, "openai")) == (403, True)
+    assert backend.generations == 0
+
+
 def test_a_body_that_is_too_large(tmp_path: Path, gateway: Running, backend: ScriptedBackend) -> None:
     body = chat("x" * (1 << 20))
     with FrontDoor(tmp_path, behind(gateway), body_mb=1) as door:

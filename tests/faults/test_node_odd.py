@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from homeport.vocabulary import STATES
 from tests.caller import Caller, asked, chat, request_bytes
 from tests.faults.engines import Engine, Goes
 from tests.gateway import Running, config, soon
-from tests.pairs import OFTEN, TO_BOTH, front_config, met, node_config, pair
+from tests.pairs import OFTEN, TO_BOTH, Joined, front_config, met, node_config, pair
 
 GPU = {"name": "gpu", "state": "healthy", "reason": "", "in_flight": 0, "max_in_flight": 4, "queued": 0, "location": "local"}
 LEADS = [{"name": "qwen", "routes": [{"backend": "gpu", "model": "m"}]}]
@@ -209,3 +210,32 @@ def test_no_page_of_another_site_wakes_a_box(tmp_path: Path) -> None:
         for site, most in (("cross-site", 0), ("same-site", 0), ("none", 1)):
             assert asked(gateway.url, method="GET", path="/status?brief&wanted", headers={"sec-fetch-site": site}).status == 200
             assert len(calls) == most
+
+
+class Tunnel(Joined):
+    """The remote end of a tunnel: it takes every connection, and learns only after a round trip that nobody listens at home."""
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.15)
+        await super()._serve(reader, writer)
+
+
+def test_a_node_that_is_off_behind_a_tunnel_that_is_up(tmp_path: Path) -> None:
+    """Its end here goes on taking connections, and closes them: the first ask that meets that is enough to look, long before the next probe in its turn."""
+    at = tmp_path / "home.sock"
+    with (
+        ScriptedBackend("from home", style="vllm", models=["m"]) as engine,
+        ScriptedBackend("from the vm", style="vllm", models=["m"]) as vm,
+        contextlib.ExitStack() as stack,
+    ):
+        node = stack.enter_context(Running(node_config(tmp_path, {"gpu": engine.url})))
+        with Tunnel(at, int(node.url.rpartition(":")[2])):
+            monitor = {"probe_interval_s": 60}
+            with Running(front_config(tmp_path, f"http+unix://{at}", TO_BOTH, {"vm": vm.url}, monitor)) as front:
+                assert met(front)
+                assert asked(front.url, chat()).text == "from home"
+                stack.close()  # the node
+                assert asked(front.url, chat()).text == "from the vm"
+                assert soon(lambda: front.backend("home")["state"] == "open", 10)
+                assert asked(front.url, chat()).text == "from the vm"
+                assert [attempt["backend"] for attempt in front.journal.settled(3)[-1]["attempts"]] == ["vm"]

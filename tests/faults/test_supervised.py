@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import signal
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -65,4 +68,20 @@ def test_it_is_ready_well_frozen_well_and_ends(tmp_path: Path, heard: socket.soc
             os.kill(gateway.pid, signal.SIGCONT)
         until(heard, "WATCHDOG=1")
         assert gateway.end(signal.SIGTERM) == 0
-        assert "STOPPING=1" in until(heard, "STOPPING=1")[-1]
+        assert "STOPPING=1\nEXTEND_TIMEOUT_USEC=17000000" in until(heard, "STOPPING=1")[-1], "the drain of the file, and 15 s"
+
+
+@pytest.mark.parametrize("limit", [61, 62, 63, 64])
+def test_at_its_limit_of_descriptors_it_is_full_and_well(tmp_path: Path, heard: socket.socket, limit: int) -> None:
+    with ScriptedBackend() as backend, Spawned(config(tmp_path, {"home": backend.url})) as gateway, contextlib.ExitStack() as callers:
+        until(heard, "WATCHDOG=1")
+        resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (limit, limit))
+        where = urlsplit(gateway.url)
+        for _ in range(2 * limit):
+            callers.enter_context(socket.create_connection((where.hostname, where.port), 10))
+        deadline = time.monotonic() + 30
+        while len(os.listdir(f"/proc/{gateway.pid}/fd")) < limit - 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert not silent(heard, 3 * PERIOD_S), "systemd would end it, and the answers under way in it"
+        until(heard, "WATCHDOG=1")

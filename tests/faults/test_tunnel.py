@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +67,53 @@ def test_it_is_up_once_something_came_through_and_not_before(home: Home, vps: Ss
 
 
 @pytest.mark.slow
+def test_an_answer_under_way_outlives_a_silence(home: Home, vps: Sshd) -> None:
+    """Nobody else asks: neither one that is awaited nor one that streams is cut for it."""
+    begun = threading.Event()
+
+    def serve(server: socket.socket) -> None:
+        while not begun.is_set():
+            taken, _ = server.accept()  # a connection that `listens` made says nothing
+            with taken:
+                if taken.recv(4096):
+                    time.sleep(5)  # the first token takes its time
+                    begun.set()
+                    taken.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                    for _ in range(20):
+                        taken.sendall(b"token\n")
+                        time.sleep(0.25)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        node = threading.Thread(target=serve, args=(server,))
+        node.start()
+        home.up(vps, server.getsockname()[1], probe_timeout_s=3.0)
+        wait(lambda: listens(home.remote))
+        with socket.create_connection(("127.0.0.1", home.remote), timeout=30) as caller:
+            caller.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            got = b""
+            while data := caller.recv(4096):
+                got += data
+        node.join()
+        assert got.count(b"token\n") == 20
+        assert any("an answer is under way" in (state["reason"] or "") for state in home.states)
+
+
+@pytest.mark.slow
+def test_systemd_hears_that_it_supervises_and_goes_on(home: Home, vps: Sshd, node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard, tempfile.TemporaryDirectory(prefix="hp-", dir="/tmp") as short:
+        heard.bind(f"{short}/notify")
+        heard.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", f"{short}/notify")
+        vps.stop()
+        home.up(vps, node.port)
+        assert heard.recv(4096) == b"READY=1\nSTATUS=connecting: starting"  # before the VPS is reached: it may be away for long
+        begun, beats = time.monotonic(), 0
+        while beats < 3:
+            beats += heard.recv(4096) == b"WATCHDOG=1"
+        assert time.monotonic() - begun < 60  # WatchdogSec, of one of them
+
+
+@pytest.mark.slow
 def test_a_swapped_host_key_is_refused_and_said(home: Home, vps: Sshd, node: Node) -> None:
     pinned = key.fingerprint(vps.host_key)
     kept = (vps.folder / "host_key").read_bytes()
@@ -82,6 +130,9 @@ def test_a_swapped_host_key_is_refused_and_said(home: Home, vps: Sshd, node: Nod
         answers = asker.answers
         assert vps.log.count("Accepted") == before  # nothing was shown to it
         assert not listens(home.remote)
+        tries = vps.log.count("Connection from")
+        wait(lambda: vps.log.count("Connection from") > tries)  # it tries again, and is no wiser
+        assert vps.log.count("Accepted") == before
         assert asker.answers == answers
         vps.stop()
         (vps.folder / "host_key").write_bytes(kept)

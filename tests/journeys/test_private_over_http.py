@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 import homeport
+from homeport.client import Timeouts
 from homeport.errors import TaskFailed
 from homeport.tasks import task
 from homeport.testing.backend import ScriptedBackend
@@ -125,3 +128,33 @@ def test_a_client_is_narrowed_to_addresses_of_its_own_only() -> None:
         assert (one.urls, client.to(()).urls, len(client.urls)) == (["http://127.0.0.1:9"], [], 2)
         with pytest.raises(ValueError, match=r"http://127\.0\.0\.1:10$"):
             one.to(["http://127.0.0.1:10"])
+
+
+def test_one_that_stands_still_is_not_waited_for_again(local: tuple[Running, ScriptedBackend]) -> None:
+    gateway, _ = local
+    timeouts = Timeouts(silence_s=0.3, health_s=0.3)
+
+    async def awaited_twice(urls: list[str]) -> list[int]:
+        async with homeport.AsyncClient(urls=urls, retries=0, timeouts=timeouts) as client:
+            return [await secret.over(client).aio("x") == "kept" and taken(frozen) for _ in range(2)]
+
+    for asynchronous in (False, True):
+        with socket.create_server(("127.0.0.1", 0)) as frozen:
+            frozen.setblocking(False)
+            urls = [gateway.url, f"http://127.0.0.1:{frozen.getsockname()[1]}"]
+            if asynchronous:
+                first, second = asyncio.run(awaited_twice(urls))
+            else:
+                with homeport.Client(urls=urls, retries=0, timeouts=timeouts) as client:
+                    first, second = [secret.over(client)("x") == "kept" and taken(frozen) for _ in range(2)]
+        assert (first > 0, second) == (True, 0)
+
+
+def taken(server: socket.socket) -> int:
+    """How many connections came since the last look."""
+    number = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            server.accept()[0].close()
+            number += 1
+    return number

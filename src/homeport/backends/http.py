@@ -13,7 +13,7 @@ from homeport.backends.node import REPORT_S
 from homeport.backends.pool import Endpoint, Shared
 from homeport.backends.probing import Probing
 from homeport.backends.wake import waker
-from homeport.errors import CallerError, ClientLeft, Refused, Stalled, Stopping, Unauthenticated
+from homeport.errors import BackendError, CallerError, ClientLeft, Refused, Stalled, Stopping, Unauthenticated
 from homeport.ports import Clock, Places, Upstream
 from homeport.rules import selection
 from homeport.rules.breaker import UNSTEADY
@@ -266,13 +266,13 @@ class HttpBackend:
         self.health.seen(model, error)
         if self.health.whole.open:
             self.wanted()
-        if self.probing.behind is not None and isinstance(error, Refused):
-            self.probe_at = 0.0  # what it says of itself is out of date
+        if self.probing.behind is not None and isinstance(error, BackendError):
+            self.probe_at = 0.0  # what it says of itself is out of date; or it is off, and only a tunnel's end takes connections
             if error.outcome == "full" and error.retry_in_s is not None:
                 self.probing.behind.hold(model, self._clock.monotonic() + error.retry_in_s)
         if isinstance(error, Stalled):
             self.probe_at = 0.0  # whether it is gone altogether is found out now
-            return self.probing.behind is None  # a Homeport ends what nobody waits for, and keeps its places itself
+            return True
         if upstream is None or not isinstance(error, ClientLeft | Unauthenticated | Stopping):
             return False
         unnoticed = not upstream.streamed or (self._cards.engine == "ollama" and not upstream.begun)
@@ -301,7 +301,7 @@ class HttpBackend:
         """Whether it answers at all, and what it serves."""
         found = await self.probing.probe()
         if self.probing.behind is not None:
-            self.probe_at = min(self.probe_at, self._clock.monotonic() + self.probing.behind.soon_s(busy=self._leases.mine > 0))
+            self.probe_at = min(self.probe_at, self._clock.monotonic() + self.probing.behind.soon_s(busy=self._leases.mine > 0 or self.probing.unanswered))
         return found
 
     async def learn(self) -> None:

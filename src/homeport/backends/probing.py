@@ -66,6 +66,11 @@ class Probing:
         return (self._loads_since is not None or (self.behind is not None and self.behind.state == "loading")) and not self._health.whole.open
 
     @property
+    def unanswered(self) -> bool:
+        """Whether the last probe was."""
+        return self._unanswered > 0
+
+    @property
     def cold_start_s(self) -> float | None:
         """How long it took to load when it did last."""
         return self.warmer.took_s or self._took_s

@@ -40,6 +40,11 @@ class AsyncClient:
         """The gateways in the order in which the next call asks them."""
         return order(self._transport.roster, self._only)
 
+    @property
+    def aside(self) -> list[str]:
+        """Those of `urls` that did not answer when they were asked last; the others go before them."""
+        return [endpoint.url for endpoint in self._transport.roster.order() if not endpoint.trusted and endpoint.url in self.urls]
+
     def to(self, urls: Iterable[str]) -> AsyncClient:
         """The same client, asking only these of its `urls`. Its connections are this one's: it need not be closed. Raises ValueError for others."""
         other = copy.copy(self)

@@ -14,7 +14,7 @@ NOTIFY, DEAD_MAN, TUNNEL, HOST_KEY = "notify.targets", "notify.dead_man", "tunne
 FIXES = {
     "connecting": "see that the gateway on the VPS runs, with a backend whose url is this tunnel's end there",
     "refused": "do what it says; it is tried again by itself",
-    "down": "homeport tunnel up, or at boot: homeport service install",
+    "down": "homeport tunnel up, or at boot: homeport service install tunnel",
 }
 
 
@@ -46,5 +46,5 @@ def _tunnel(told: TunnelSettings, found: TunnelState) -> Iterator[Diagnosis]:
     elif found.state == "connecting":
         yield unsure(TUNNEL, f"{name} is connecting", found.reason or "", FIXES["connecting"])
     else:
-        fix = FIXES["down"] if found.reason is None or states.NOT_RUNNING in found.reason else FIXES["refused"]
+        fix = FIXES["down"] if found.reason is None or states.START in found.reason else FIXES["refused"]
         yield wrong(TUNNEL, f"{name} is {found.state}", found.reason or "", fix)

@@ -178,6 +178,12 @@ class Row:
         if self._own.take(MANY):
             self.covered += 1
 
+    def lost(self) -> None:
+        """The store has lost what it knew, and all say at once what they hold; of a key nobody holds, nothing is said."""
+        self.version = -1
+        if self.prompt:
+            self.others = 0
+
     def forget(self) -> None:
         """The store may have lost what it knew."""
         self.version = -1

@@ -15,6 +15,8 @@ local root, said = KEYS[1], cmsgpack.unpack(ARGV[1])
 local members, names, levels = root .. ":members", root .. ":places", root .. ":levels"
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local FIRST = clock[1] * 1000000 + clock[2] -- the version of a place that is new: higher than any it had before it was lost
+local KEPT = 24 * 3600 * 1000 -- what nobody has looked after for so long is dropped
 local me = said.m
 local GIVEN, ASKED, BACK, SINCE, LIMIT, NUMBER = 1, 2, 3, 4, 5, 6
 local places, news = {}, {m = me, p = {}, l = {}, h = said.h}
@@ -22,7 +24,7 @@ local places, news = {}, {m = me, p = {}, l = {}, h = said.h}
 local function place(name)
   local found = places[name]
   if not found then
-    found = {rows = {}, dirty = {}, granted = {}, version = 0}
+    found = {rows = {}, dirty = {}, granted = {}, version = FIRST}
     local flat = redis.call("HGETALL", root .. ":p:" .. name)
     for at = 1, #flat, 2 do
       if flat[at] == "version" then
@@ -49,8 +51,25 @@ end
 local began, anew = redis.call("GET", root .. ":began"), false
 if not began then
   began, anew = now, true
-  redis.call("SET", root .. ":began", now)
 end
+
+-- nobody was heard for so long: it stood still, has read an old file, or its clock was moved; whoever holds something may not have
+-- been able to say so, and says it now
+local heard = tonumber(redis.call("GET", root .. ":heard") or now)
+redis.call("SET", root .. ":heard", now, "PX", KEPT)
+if now - heard > said.ttl / 2 then began, anew = now, true end
+
+-- its clock went back: so does what it knew of times
+if heard - now > 1000 then
+  began, anew = now, true
+  for _, member in ipairs(redis.call("ZRANGE", members, 0, -1)) do redis.call("ZADD", members, now + said.ttl, member) end
+  local flat = redis.call("HGETALL", levels)
+  for at = 1, #flat, 2 do
+    local level = cmsgpack.unpack(flat[at + 1])
+    redis.call("HSET", levels, flat[at], cmsgpack.pack({level[1] - heard + now, level[2] - heard + now}))
+  end
+end
+if anew then redis.call("SET", root .. ":began", now, "PX", KEPT) end
 local settling = math.max(0, began + said.settle - now)
 
 -- members that have not been heard of, and one that says good-bye: what they had is free
@@ -163,9 +182,22 @@ for _, told in ipairs(said.c) do
   if redis.call("SET", root .. ":once:" .. told[1], me, "NX", "PX", told[2]) then answer.c[#answer.c + 1] = told[1] end
 end
 
+-- once a minute: what is left of those that are gone is dropped, and the rest is kept for a day
+if math.floor(now / 60000) ~= math.floor(heard / 60000) then
+  for _, name in ipairs(redis.call("SMEMBERS", names)) do
+    if redis.call("HLEN", root .. ":p:" .. name) <= 1 then -- its version is all
+      redis.call("DEL", root .. ":p:" .. name)
+      redis.call("SREM", names, name)
+    else
+      redis.call("PEXPIRE", root .. ":p:" .. name, KEPT)
+    end
+  end
+  for _, kept in ipairs({":began", ":members", ":places", ":levels"}) do redis.call("PEXPIRE", root .. kept, KEPT) end
+end
+
 if anew then news.anew = 1 end
 if anew or not known or said.bye then news.gateways = gateways end
-if many > 1 and (#news.p > 0 or #news.l > 0 or #said.h > 0 or news.gateways) then
+if (many > 1 or anew or not known) and (#news.p > 0 or #news.l > 0 or #said.h > 0 or news.gateways) then
   redis.call("PUBLISH", root .. ":news", cmsgpack.pack(news))
 end
 return cmsgpack.pack(answer)

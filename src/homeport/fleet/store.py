@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
 ROOT = "{homeport:1}"  # 1: of what is said; the braces keep all names in one slot of a cluster
 CONNECT_S = 1.0  # for both connections, signing in included; nobody waits for it
+KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}  # seconds, seconds, times: news may be silent for hours, and a NAT forgets sooner
 WORDS = {  # https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors: an error's first word is its kind
     "NOAUTH": "it wants a password, and [fleet] url has none",
     "WRONGPASS": "it refuses the name or the password of [fleet] url",
-    "NOPERM": "this user may not run scripts, publish or subscribe there",
+    "NOPERM": "this user may not do there what a fleet needs",
     "READONLY": "it is a replica that takes no writes",
     "OOM": "its memory is full (maxmemory)",
     "MISCONF": "it takes no writes, for it cannot save them to its disk",
@@ -28,6 +31,7 @@ WORDS = {  # https://redis.io/docs/latest/develop/reference/protocol-spec/#simpl
     "MASTERDOWN": "it is a replica that has lost the store it copies",
     "BUSY": "another script holds it up",
     "CLUSTERDOWN": "its cluster is down",
+    "MOVED": "it is a node of a cluster, and another one of it has the names of this fleet; give that one's address",
 }
 
 
@@ -44,6 +48,7 @@ class Store:
         self._digest = hashlib.sha1(self._script, usedforsecurity=False).hexdigest().encode()  # as EVALSHA names a script
         self._calls: AbstractConnection | None = None
         self._news: AbstractConnection | None = None
+        self._lookup: asyncio.Future[Any] | None = None  # of its name, where it has not ended yet
 
     async def open(self) -> None:
         """Connect, twice. Raises Away, and TimeoutError after CONNECT_S."""
@@ -54,13 +59,14 @@ class Store:
 
         try:
             async with asyncio.timeout(CONNECT_S):
+                await self._known()
                 pool = ConnectionPool.from_url(
                     self._url,
                     protocol=2,
                     socket_timeout=None,  # the clocks are ours
                     socket_connect_timeout=None,
                     health_check_interval=0,
-                    socket_keepalive=True,
+                    **({} if self._url.startswith("unix:") else {"socket_keepalive": True, "socket_keepalive_options": keepalive()}),
                     retry=Retry(NoBackoff(), 0),
                     client_name="homeport",
                 )
@@ -75,6 +81,21 @@ class Store:
             raise Away(f"it does not answer within {CONNECT_S:g} s") from None
         except (RedisError, OSError, ValueError) as error:
             raise Away(reason(error)) from None
+
+    async def _known(self) -> None:
+        """Wait until its name is looked up. One that hangs is waited for, next time too: more of them would take all threads from others. Raises OSError."""
+        parts = urlsplit(self._url)
+        if not parts.hostname:
+            return
+        if self._lookup is None:
+            self._lookup = asyncio.ensure_future(asyncio.get_running_loop().getaddrinfo(parts.hostname, parts.port or 6379, type=socket.SOCK_STREAM))
+            self._lookup.add_done_callback(self._looked_up)
+        await asyncio.shield(self._lookup)
+
+    def _looked_up(self, lookup: asyncio.Future[Any]) -> None:
+        self._lookup = None
+        if not lookup.cancelled():
+            lookup.exception()  # whoever waits has it
 
     async def call(self, message: bytes) -> bytes:
         """Say it; the answer. Raises Away."""
@@ -116,6 +137,11 @@ class Store:
                 await connection.disconnect(nowait=True)
 
 
+def keepalive() -> dict[int, int]:
+    """How a connection on which nothing comes shows that it is alive, as this system can be told."""
+    return {getattr(socket, name): value for name, value in KEEPALIVE.items() if hasattr(socket, name)}
+
+
 def reason(error: Exception) -> str:
     """Why the store cannot be used, in words for people, without what the error may quote."""
     from redis import exceptions as told
@@ -127,9 +153,21 @@ def reason(error: Exception) -> str:
         return WORDS["WRONGPASS" if "invalid" in str(error).lower() or "wrong" in str(error).lower() else "NOAUTH"]
     if isinstance(error, told.ReadOnlyError):
         return WORDS["READONLY"]
+    if isinstance(error, told.NoPermissionError) or "permissions to run" in str(error) or "can't run this command" in str(error):
+        return WORDS["NOPERM"]
+    if isinstance(error, told.MovedError):
+        return WORDS["MOVED"]
+    if isinstance(error, told.BusyLoadingError):
+        return WORDS["LOADING"]
+    if isinstance(error, told.MasterDownError):
+        return WORDS["MASTERDOWN"]
+    if isinstance(error, told.ClusterDownError):
+        return WORDS["CLUSTERDOWN"]
     if "maxmemory" in str(error):
         return WORDS["OOM"]
     cause = error.__cause__ or error.__context__
+    if isinstance(error, socket.gaierror) or isinstance(cause, socket.gaierror):
+        return "its name leads nowhere (DNS)"
     if isinstance(error, told.TimeoutError):
         return "it does not answer"
     if isinstance(cause, ConnectionRefusedError) or isinstance(error, ConnectionRefusedError) or "refused" in str(error):

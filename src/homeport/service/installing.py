@@ -13,7 +13,7 @@ from homeport.errors import HomeportError
 from homeport.service.job import Init, Job
 
 COMMAND_S = 120.0
-FORGIVEN = {"bootout", "/End", "reset-failed"}  # these fail where there was nothing to end
+FORGIVEN = {"bootout", "/End", "reset-failed", "bootstrap"}  # these fail where there was nothing to end, the last where it is loaded: a `print` follows it
 
 
 class Done(Struct, kw_only=True):
@@ -89,10 +89,12 @@ def status(job: Job, init: Init) -> tuple[str, str]:
 
 def _all(commands: list[list[str]]) -> list[str]:
     """Carry commands out, in order. Raises HomeportError for the first that fails."""
+    before = ""  # what one that is forgiven said
     for command in commands:
         code, said = _call(command)
         if code and not FORGIVEN & set(command):
-            raise HomeportError(f"`{' '.join(command)}` failed: {' '.join(said.split()) or f'exit status {code}'}")
+            raise HomeportError(f"`{' '.join(command)}` failed: {' '.join((before + said).split()) or f'exit status {code}'}")
+        before = said if code else ""
     return [" ".join(command) for command in commands]
 
 

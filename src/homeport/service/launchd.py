@@ -65,8 +65,8 @@ class Launchd:
         return self._home() / "Library" / "Logs" / f"homeport-{job.name}.log"
 
     def start(self, job: Job, *, changed: bool) -> list[list[str]]:
-        again = [["launchctl", "bootout", self._target(job)]] if changed else []  # fails where it was not loaded
-        return [*again, ["launchctl", "enable", self._target(job)], ["launchctl", "bootstrap", self._domain(job), str(self._plist(job))]]
+        again = [["launchctl", "bootout", self._target(job)]] if changed else []  # fails where it was not loaded, as `bootstrap` does where it is
+        return [*again, ["launchctl", "enable", self._target(job)], ["launchctl", "bootstrap", self._domain(job), str(self._plist(job))], self.query(job)]
 
     def stop(self, job: Job) -> list[list[str]]:
         return [["launchctl", "bootout", self._target(job)]]

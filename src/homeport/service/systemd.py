@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from homeport.errors import HomeportError
-from homeport.service.job import ABOUT, NAMES, Job
+from homeport.service.job import ABOUT, NAMES, Job, Name
 
 UNITS = Path("/etc/systemd/system")
 SYSUSERS = Path("/etc/sysusers.d/homeport.conf")
@@ -20,7 +20,7 @@ ACCOUNT = "homeport"
 STATE = Path("/var/lib/homeport")
 RUNNING = Path("/run/systemd/system")
 HOMES = tuple(map(Path, ("/home", "/root", "/run/user")))
-WATCHDOG_S = 30
+WATCHDOG_S: dict[Name, int] = {"gateway": 30, "tunnel": 60}  # without a word for so long: started anew
 USERS_OFF = {  # where these hold such a value, a user's own systemd cannot build a sandbox
     Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"): "1",
     Path("/proc/sys/kernel/unprivileged_userns_clone"): "0",
@@ -125,7 +125,7 @@ class Systemd:
             "StartLimitIntervalSec=0",
             "",
             "[Service]",
-            *([f"Type=notify\nWatchdogSec={WATCHDOG_S}"] if job.name == "gateway" else ["Type=exec"]),
+            f"Type=notify\nWatchdogSec={WATCHDOG_S[job.name]}",
             f"ExecStart={commanded(job.command)}",
         ]
         if job.name == "gateway":

@@ -79,6 +79,8 @@ def url_problem(value: str) -> str | None:
     except ValueError:
         return "is no address, or its port is not from 1 to 65535"
     if scheme == "unix":
+        if parts.query and not (parts.query.startswith("db=") and parts.query[3:].isdecimal()):  # it may be a password
+            return "takes nothing after ? but the number of a database, such as ?db=0"
         return None if parts.path else "names no socket; write unix:///run/redis/redis-server.sock?db=0"
     if not host or port == 0:
         return f'is no address, or its port is not from 1 to 65535; write "{EXAMPLE}"'

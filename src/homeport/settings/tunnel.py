@@ -107,7 +107,7 @@ def remote(value: str) -> str:
             raise ValueError("takes the path of a Unix socket of at most 100 letters, digits and . _ / -")
         words = text[1:].split("/")
         if len(words) < 3 or not {"", ".", ".."}.isdisjoint(words):
-            raise ValueError(f'takes a socket in a folder of its own, which will be the tunnel\'s user\'s, such as "{EXAMPLE_SOCKET}"')
+            raise ValueError(f"takes a socket in a folder of its own, which will be the tunnel's user's, such as \"{EXAMPLE_SOCKET}\"")
         return text
     host, port = address(text)
     if port == 0:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from homeport.skills import extraction
+from homeport.skills import extraction, fields
+from homeport.skills.fields import LOOKS
 from homeport.skills.mind import LONGEST, Mind, worked
+from homeport.skills.patterns import EMAIL
 from homeport.tasks import quoting
 from homeport.tasks.shipped import prompts
 
@@ -18,7 +20,7 @@ async def answer(asked: prompts.Asked, mind: Mind) -> str:
     if unsure and mind.speaks:
         said = await _asked(asked, mind, found)
         for name in unsure:
-            if name in said and accepted(found[name], said[name]):
+            if name in said and accepted(found[name], said[name], fields.field(name).kind):
                 values[name] = said[name]
     return prompts.packed({name: value if value is not None and value in asked.text else None for name, value in values.items()})
 
@@ -41,8 +43,15 @@ async def _asked(asked: prompts.Asked, mind: Mind, found: dict[str, extraction.P
         return {}
 
 
-def accepted(proposal: extraction.Proposal, said: str | None) -> bool:
-    """Whether the decoder's word counts against the patterns' own."""
+def accepted(proposal: extraction.Proposal, said: str | None, kind: str = "") -> bool:
+    """Whether the decoder's word counts against the patterns' own: it has the looks of its kind, and they had little to say."""
     if said is None:
         return proposal.value is None or proposal.sure < 0.45
-    return bool(said.strip()) and len(said) <= 80
+    if not said.strip() or len(said) > 80 or (proposal.value is not None and proposal.sure >= 0.5):
+        return False
+    if kind == "email":
+        return EMAIL.fullmatch(said) is not None
+    if kind == "name":
+        return said[:1].isalpha() and len(said.split()) <= 5 and not any(sign.isdigit() or sign == "@" for sign in said)
+    digits = sum(sign.isdigit() for sign in said)
+    return digits >= (6 if kind == "phone" else 1) if kind in LOOKS and kind not in ("street", "url") else True

@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 
+from homeport.errors import Stalled
 from homeport.runner import drive
 from homeport.tasks.quoting import literal
 
@@ -37,19 +38,30 @@ class Mind:
         return Mind(self._page, self._model, speaks=False)
 
     async def say(self, prompt: str, grammar: str, most: int = MOST) -> str | None:
-        """The likeliest answer of a grammar; None where it is not to be asked, does not end, or cannot. Raises BackendError."""
+        """The likeliest answer of a grammar; None where it is not to be asked, does not end in time, or cannot. Raises BackendError.
+
+        It is asked for a stream, for only then does the engine notice that nobody waits any more.
+        """
         if not self.speaks or len(prompt) > LONGEST:
             return None
         asked = {"messages": [{"role": "user", "content": prompt}], "temperature": 0, "max_tokens": most, "grammar": grammar, "model": self._model}
-        page = await drive(self._page("/v1/chat/completions", _encode(asked)))
+        more = {"stream": True, "stream_options": {"include_usage": True}}
         try:
-            said = msgspec.json.decode(page)
-            self.prompt_tokens = int(said["usage"]["prompt_tokens"])
-            choice = said["choices"][0]
-            text = choice["message"]["content"]
-        except (msgspec.DecodeError, LookupError, TypeError, ValueError):
+            page = await drive(self._page("/v1/chat/completions", _encode(asked | more)))
+        except Stalled:  # it has much to do: code answers alone
             return None
-        return text if isinstance(text, str) and choice.get("finish_reason") == "stop" else None
+        text, finish = [], None
+        try:
+            for line in page.split(b"\n"):
+                if line.startswith(b"data: {"):
+                    event = msgspec.json.decode(line[6:])
+                    for choice in event.get("choices") or ():
+                        text.append(choice["delta"].get("content") or "")
+                        finish = choice.get("finish_reason") or finish
+                    self.prompt_tokens = int((event.get("usage") or {}).get("prompt_tokens", self.prompt_tokens))
+            return "".join(text) if finish == "stop" else None
+        except (msgspec.DecodeError, LookupError, TypeError, ValueError, AttributeError):
+            return None
 
     async def choice(self, prompt: str, of: list[str]) -> str | None:
         """One of some JSON texts."""

@@ -42,6 +42,8 @@ class OverHttp:
         if private:
             looks = Looks(model)
             for url in self._client.urls:
+                if looks.enough(url, self._client.aside):
+                    continue
                 try:
                     looks.took(url, await self._client.to([url]).get("/status"))
                 except HomeportError as error:
@@ -78,6 +80,8 @@ class OverHttpNow:
         if private:
             looks = Looks(model)
             for url in self._client.urls:
+                if looks.enough(url, self._client.aside):
+                    continue
                 try:
                     looks.took(url, self._client.to([url]).get("/status"))
                 except HomeportError as error:
@@ -99,6 +103,10 @@ class Looks:
         self._keeping: list[str] = []
         self._strangers: list[str] = []
         self._error: HomeportError | None = None
+
+    def enough(self, url: str, aside: Sequence[str]) -> bool:
+        """Whether this one need not be looked at: it did not answer last, and would be waited for again, while another one may get it."""
+        return bool(self._keeping) and url in aside
 
     def took(self, url: str, status: Mapping[str, Any]) -> None:
         """A gateway's `/status`."""

@@ -73,20 +73,25 @@ def withheld(hint: Any) -> bool:
 
 
 def throughout(value: Any, change: Callable[[str], str]) -> Any:
-    """A decoded JSON value with each of its texts changed."""
+    """A decoded JSON value with each of its texts changed, names of fields too. Raises Fault where two then have one name."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, list):
         return [throughout(one, change) for one in value]
     if isinstance(value, dict):
-        return {name: throughout(one, change) for name, one in value.items()}
+        made = {change(name): throughout(one, change) for name, one in value.items()}
+        if len(made) != len(value):
+            raise Fault("json", "a field comes twice")
+        return made
     return value
 
 
 def texts(value: Any) -> list[str]:
-    """Each text in a decoded JSON value."""
-    if isinstance(value, dict | list):
-        return [text for inner in (value.values() if isinstance(value, dict) else value) for text in texts(inner)]
+    """Each text in a decoded JSON value, and each name with a brace: a type's own fields have none."""
+    if isinstance(value, dict):
+        return [*(name for name in value if "{" in name or "}" in name), *texts(list(value.values()))]
+    if isinstance(value, list):
+        return [text for inner in value for text in texts(inner)]
     return [value] if isinstance(value, str) else []
 
 

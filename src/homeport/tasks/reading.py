@@ -56,14 +56,17 @@ def without_thought(text: str, *, before: re.Pattern[str] | None = None) -> str:
     head, tag, rest = text.partition("</think>")  # its first half is left out by templates that begin with it
     if tag and "<think>" not in head and (before is None or before.search(head) is None):
         text = rest
-    while (at := text.find("<think>")) >= 0:
-        if text[:at].strip() if before is None else before.search(text, 0, at):
+    kept: list[str] = []
+    begin = 0
+    while (at := text.find("<think>", begin)) >= 0:
+        if text[begin:at].strip() if before is None else before.search(text, begin, at):
             break
         end = text.find("</think>", at)
         if end < 0:
             raise Fault("truncated", "the answer ends while the model still thinks")
-        text = text[:at] + text[end + len("</think>") :]
-    return text
+        kept.append(text[begin:at])
+        begin = end + len("</think>")
+    return "".join(kept) + text[begin:]
 
 
 def parsed(text: str) -> Any:

@@ -94,7 +94,7 @@ def script(user: str, remote: str, public_key: str) -> str:
 
 _PLACE = """
 [ ! -e '{folder}' ] || [ -n "$(find '{folder}' -prune -user "$user")" ] ||
-    stop "{folder} is there already, for something else, and would become the tunnel's; give the socket a folder of its own, such as remote = \\"/run/homeport-tunnel/home.sock\\""
+    stop "{folder} is there already, for something else; give the socket a folder of its own, such as remote = \\"/run/homeport-tunnel/home.sock\\""
 mkdir -p '{folder}' /etc/tmpfiles.d
 chown "$user" '{folder}'
 chmod 755 '{folder}'

@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from homeport.errors import HomeportError
@@ -19,7 +20,7 @@ INSTALL = "install OpenSSH's client (Debian: apt-get install openssh-client)"
 
 
 def make(data: Path) -> Path:
-    """The private key's file, made where it is not there yet. Raises HomeportError."""
+    """The private key's file, made where it is not there yet; of several who make it at once, one does. Raises HomeportError."""
     home = folder_of(data)
     path = home / NAME
     try:
@@ -28,11 +29,25 @@ def make(data: Path) -> Path:
     except OSError as error:
         raise HomeportError(f"{home} cannot be made: {error.strerror}") from None
     if not path.exists():
-        new = home / f"{NAME}.{os.getpid()}.new"
-        _keygen("-q", "-t", "ed25519", "-N", "", "-C", COMMENT, "-f", str(new))
-        os.replace(f"{new}.pub", f"{path}.pub")
-        os.replace(new, path)  # last: where it is, the other is too
+        try:
+            with tempfile.TemporaryDirectory(prefix="new-", dir=home) as place:
+                new = Path(place, NAME)
+                _keygen("-q", "-t", "ed25519", "-N", "", "-C", COMMENT, "-f", str(new))
+                _put(new, path)
+        except OSError as error:
+            raise HomeportError(f"{path} cannot be made: {error.strerror}") from None
     return path
+
+
+def _put(new: Path, path: Path) -> None:
+    """Put a key and its public half in their place, unless another is there by now. Raises OSError."""
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without links
+        os.replace(new, path)
+    os.replace(f"{new}.pub", f"{path}.pub")
 
 
 def public(identity: Path) -> str:

@@ -28,7 +28,10 @@ BAD_KEY = re.compile(r'^(?:Load key ".*": .*|Permissions \d+ for .* are too open
 HELD = re.compile(r"remote port forwarding failed for listen (?:port|path)|remote forward failure for")
 STANDS = re.compile(r"remote forward success for")
 NO_WAY = re.compile(r"connect to (?:host|address) .*?: ([^:]+)$|Could not resolve hostname \S+: (.*)$")
-LOST = re.compile(r"Timeout, server .* not responding|Connection (?:to|closed|reset|timed)|client_loop: |kex_exchange_identification: |Connection .*closed")
+LOST = re.compile(  # whole beginnings: a VPS may greet with a text of its own
+    r"^(?:Timeout, server \S+ not responding|Connection (?:to \S+ (?:port \d+ )?(?:closed|timed out)|closed by|reset by|timed out)|"
+    r"client_loop: |kex_exchange_identification: |banner exchange: |ssh_dispatch_run_fatal: )"
+)
 
 
 class Ssh:
@@ -115,7 +118,7 @@ class Ssh:
             return Heard("held", self._held())
         elif found := NO_WAY.search(line):
             return Heard("unreachable", f"{self._place} cannot be reached: {(found[1] or found[2]).strip().lower()}")
-        elif LOST.search(line) and not line.startswith("debug1: "):
+        elif LOST.search(line):
             return Heard("lost", f"the connection to {self._place} was lost: {line.strip().rstrip('.')}")
         return None
 

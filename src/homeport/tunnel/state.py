@@ -18,11 +18,13 @@ from homeport.vocabulary import Finding
 FOLDER = "tunnel"  # in the data folder: all of the tunnel's files
 FILE, LOCK = "state.json", "lock"
 NAME = "The tunnel"  # in events
+STALE_S = 60.0  # without a sign of life a supervisor stands still, though it is there
 PATIENCE_S = 60.0  # so long it may be connecting before that is an outage
 REASONS = {"connecting": "nothing comes through it", "refused": "it is refused", "down": "the other side cannot be reached"}
 Held = Callable[[Path], bool | None]
 """Whether a process holds the lock of a file; None where that cannot be known."""
-NOT_RUNNING = "no tunnel runs here; start it with: homeport tunnel up"
+START = "homeport tunnel up"
+NOT_RUNNING = f"no tunnel runs here; start it with: {START}"
 
 
 class TunnelState(Struct, frozen=True, kw_only=True):
@@ -70,7 +72,7 @@ def finding(settings: Settings, held: Held) -> Finding:
     if found.state == "up":
         return Finding(True)
     fresh = found.since is not None and time.time() - found.since < PATIENCE_S
-    reason = "it does not run" if NOT_RUNNING in (found.reason or "") else REASONS[found.state]
+    reason = "it does not run" if START in (found.reason or "") else REASONS[found.state]
     return Finding(None if found.state == "connecting" and fresh else False, f"{reason}; homeport tunnel status says more")
 
 
@@ -86,7 +88,10 @@ def read(folder: Path, held: Held) -> TunnelState:
     except (OSError, msgspec.DecodeError):
         return TunnelState(state="down", reason=NOT_RUNNING)
     if held(folder / LOCK) is not False:
-        return found
+        if time.time() - at <= STALE_S:
+            return found
+        reason = f"nothing was heard of its supervisor for a minute; end it, and start it anew: {START}"
+        return TunnelState(state="down", reason=reason, since=round(at, 3), reconnects=found.reconnects)
     if found.state == "down":
         return msgspec.structs.replace(found, reason=NOT_RUNNING, round_trip_ms=None)
     return TunnelState(state="down", reason=f"its supervisor died; {NOT_RUNNING}", since=round(at, 3), reconnects=found.reconnects)

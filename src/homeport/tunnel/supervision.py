@@ -22,7 +22,8 @@ from homeport.tunnel.state import TunnelState
 LOOK_S, CALM_S = 0.2, 1.0  # how often it is looked at; while it is up
 ALIVE_S = 5.0  # how often the file says that this process lives
 STAND_S = 30.0  # for a child to say that it stands
-PACES = {"unreachable": (0.5, 10.0), "lost": (0.5, 10.0), "held": (0.5, 1.0), "refused": (2.0, 60.0)}  # first and longest wait
+PACES = {"unreachable": (0.5, 10.0), "lost": (0.5, 10.0), "held": (0.5, 1.0), "refused": (2.0, 60.0), "stuck": (15.0, 15.0)}  # first and longest wait
+STUCK_AFTER = 30  # tries that met a held port, in a row: whoever holds it will not let go, and each try is a login on the VPS
 AFTER: dict[str, State] = {"unreachable": "down", "lost": "connecting", "held": "connecting", "refused": "refused"}
 
 
@@ -98,7 +99,7 @@ class Supervisor:
                 self._failures = self._failures + 1 if event == self._failure else 1
                 self._failure = event
                 self._tell(AFTER[event], failure.reason)
-                first_s, longest_s = PACES[event]
+                first_s, longest_s = PACES["stuck" if event == "held" and self._failures > STUCK_AFTER else event]
                 await self._pause(ended, backoff.wait_s(self._failures, self._chance(), first_s=first_s, longest_s=longest_s))
         finally:
             await self._evidence.stop()

@@ -6,6 +6,7 @@ has its code in the header `x-homeport-error`, whatever the dialect.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -24,6 +25,8 @@ NAMES = 1024  # names there whose routes are looked at
 LARGEST = 1024 * 1024  # bytes of a report
 LONGEST = 300  # characters of a reason
 PLACES = 1_000_000  # no more than these are counted at one of them
+TOKENS = 1_000_000_000  # … of what a model can take
+FORMATS = {"yes", "schema", "no", "unknown"}  # Card.format
 RETRY_S = 60  # no longer than this is waited, whatever it says
 
 
@@ -143,21 +146,25 @@ def _card(row: dict[str, Any], version: str | None) -> Card:
     except msgspec.ValidationError:
         routes = []
     known = [place.card for place in routes if place.card is not None]
-    words = {word for card in known for word in card.capabilities}
-    capabilities = {word: any(card.capabilities.get(word, True) for card in known) or len(known) < len(routes) for word in sorted(words)}
+    words = [word for word in wire.CAPABILITIES if any(word in card.capabilities for card in known)]
+    capabilities = {word: any(card.capabilities.get(word, True) for card in known) or len(known) < len(routes) for word in words}
     formats = {card.format for card in known} if len(known) == len(routes) else {"unknown"}
     digests = {card.digest for card in known} if len(known) == len(routes) else set()
     return Card(
         engine="homeport",
         version=version,
-        context=min((card.context for card in known if card.context is not None), default=None),
-        trained=min((card.trained for card in known if card.trained is not None), default=None),
-        max_tokens=max((card.max_tokens for card in known if card.max_tokens is not None), default=None),
+        context=min(_tokens(card.context for card in known), default=None),
+        trained=min(_tokens(card.trained for card in known), default=None),
+        max_tokens=max(_tokens(card.max_tokens for card in known), default=None),
         capabilities=capabilities,
-        format=formats.pop() if len(formats) == 1 else "unknown",
+        format=formats.pop() if len(formats) == 1 and formats <= FORMATS else "unknown",
         cuts=any(card.cuts for card in known),
         weights=Weights(digest=(digests.pop() or "")[:80] if len(digests) == 1 else ""),
     )
+
+
+def _tokens(told: Iterable[int | None]) -> list[int]:
+    return [min(number, TOKENS) for number in told if number is not None and number > 0]
 
 
 def refusal(status: int, headers: dict[bytes, bytes], error: HomeportError) -> HomeportError:

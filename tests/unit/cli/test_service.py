@@ -71,6 +71,27 @@ def test_for_the_machine(homeport: Homeport, tmp_path: Path) -> None:
     assert last["removed"] == [str(tmp_path / "units" / "homeport-tunnel.service"), str(tmp_path / "sysusers" / "homeport.conf")]
 
 
+def test_the_machine_takes_no_file_of_the_folder_where_root_is(homeport: Homeport, tmp_path: Path) -> None:
+    Path("homeport.toml").write_text("[server]\ndrain_timeout_s = 7\n", encoding="utf-8")
+    told = homeport("service", "install", "--system", "--json").json
+    assert "--config" not in (tmp_path / "units" / UNIT).read_text(encoding="utf-8")
+    assert f"there is no {tmp_path / 'etc' / 'homeport.toml'}, so it runs with the pilot" in told["notes"][-1]
+
+
+def test_why_it_may_not_start_is_said_where_it_does_not(homeport: Homeport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run").mkdir()
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("systemctl", "systemd-sysusers"):
+        (tools / name).write_text('#!/bin/sh\ncase "$*" in *enable*) exit 1;; esac\n', encoding="utf-8")
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    (tmp_path / "own.toml").write_text('[server]\ndata = "elsewhere"\n', encoding="utf-8")
+    ended = homeport("service", "install", "--system", "--config", str(tmp_path / "own.toml"))
+    assert ended.code == 1 and "`systemctl enable --now homeport-gateway.service` failed" in ended.err
+    assert f"must own {tmp_path / 'elsewhere'}, else it does not start: install -d -o homeport -g homeport" in ended.err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from homeport.fleet.apart import Apart
 from homeport.fleet.exchange import Exchange, clock
 from homeport.fleet.gateways import Gateways
 from homeport.fleet.joining import together_with
-from homeport.fleet.store import Away, Store, reason
+from homeport.fleet.store import KEEPALIVE, Away, Store, keepalive, reason
 from homeport.settings import FleetSettings
 
 redis = pytest.importorskip("redis")
@@ -62,11 +63,49 @@ def test_what_is_not_done_in_time_elsewhere_is_none_of_its_business() -> None:
         (redis.exceptions.TimeoutError("Timeout reading"), "it does not answer"),
         (redis.exceptions.ResponseError("NOSUCH secret text"), "it answers with an error (NOSUCH)"),
         (redis.exceptions.ResponseError("secret text"), "it answers with an error"),
+        (redis.exceptions.NoPermissionError("User homeport has no permissions to run the 'time' command"), "this user may not do there what a fleet needs"),
+        (redis.exceptions.ConnectionError("Error setting client name"), "the connection to it was lost, or could not be made"),
+        (
+            redis.exceptions.MovedError("11788 127.0.0.1:7001"),
+            "it is a node of a cluster, and another one of it has the names of this fleet; give that one's address",
+        ),
+        (redis.exceptions.BusyLoadingError("Redis is loading the dataset in memory"), "it has just started, and loads its data"),
+        (socket.gaierror(-2, "Name or service not known"), "its name leads nowhere (DNS)"),
         (redis.exceptions.InvalidResponse("Protocol Error: b'HTTP/1.1 400'"), "what answers there is no Redis"),
     ],
 )
 def test_why_the_store_cannot_be_used(error: Exception, said: str) -> None:
     assert reason(error) == said
+
+
+def test_a_lookup_that_hangs_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    lookups: list[int] = []
+    go_on = asyncio.Event()
+
+    async def hangs(*_: object, **__: object) -> None:
+        lookups.append(1)
+        await go_on.wait()
+        raise socket.gaierror(-2, "Name or service not known")
+
+    async def scene() -> None:
+        monkeypatch.setattr("homeport.fleet.store.CONNECT_S", 0.05)
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", hangs)
+        store = Store("redis://store.example:6379/0")
+        for _ in range(3):
+            with pytest.raises(Away, match="does not answer"):
+                await store.open()
+        assert len(lookups) == 1
+        asyncio.get_running_loop().call_soon(go_on.set)
+        monkeypatch.setattr("homeport.fleet.store.CONNECT_S", 5.0)
+        with pytest.raises(Away, match="leads nowhere"):
+            await store.open()
+        assert len(lookups) == 1
+
+    asyncio.run(scene())
+
+
+def test_a_connection_on_which_nothing_comes_is_kept_alive() -> None:
+    assert set(keepalive().values()) == set(KEEPALIVE.values()) or not hasattr(socket, "TCP_KEEPIDLE")
 
 
 def test_how_many_gateways_there_were_is_remembered(tmp_path: Path) -> None:

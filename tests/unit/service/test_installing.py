@@ -10,6 +10,7 @@ import pytest
 from homeport.errors import HomeportError
 from homeport.service import installing
 from homeport.service.job import Job
+from homeport.service.launchd import Launchd
 from homeport.service.systemd import Systemd
 
 UNIT = "homeport-gateway.service"
@@ -125,4 +126,27 @@ def test_a_place_that_only_the_administrator_may_change(tmp_path: Path, init: Sy
 def test_no_systemctl(tmp_path: Path, init: Systemd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(HomeportError, match="`systemctl` is not on this machine"):
+        installing.install(job(tmp_path), init)
+
+
+def test_what_went_by_other_hands_needs_no_end(tmp_path: Path, init: Systemd, told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("homeport.service.systemd.UNITS", tmp_path / "units")
+    monkeypatch.setattr("homeport.service.systemd.SYSUSERS", tmp_path / "homeport.conf")
+    (tmp_path / "homeport.conf").touch()
+    done = installing.remove(Job(name="gateway", scope="system", program=("homeport",)), init)
+    assert done.written == [str(tmp_path / "homeport.conf")]
+    assert calls(told) == ["daemon-reload", f"reset-failed {UNIT}"], "systemd knows no such unit, and would refuse to end it"
+
+
+def test_an_agent_that_is_loaded_stays_and_one_that_cannot_be_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """launchctl fails to load what is loaded; whether it is there shows only when it is asked."""
+    tool = tmp_path / "launchctl"
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    init = Launchd(environ={"HOME": str(tmp_path)}, uid=501)
+    tool.write_text('#!/bin/sh\ncase "$1" in bootstrap) echo "Bootstrap failed: 5: Input/output error"; exit 5;; esac\n', encoding="utf-8")
+    tool.chmod(0o755)
+    assert installing.install(job(tmp_path), init).written
+    assert not installing.install(job(tmp_path), init).written
+    tool.write_text('#!/bin/sh\necho "no $1"\ncase "$1" in bootstrap|print) exit 5;; esac\n', encoding="utf-8")
+    with pytest.raises(HomeportError, match="no bootstrap no print"):
         installing.install(job(tmp_path), init)

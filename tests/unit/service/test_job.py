@@ -20,6 +20,9 @@ def test_what_is_read_of_a_configuration(tmp_path: Path) -> None:
     assert job.read(path) == {"data": tmp_path / "data", "drain_s": 5.0, "engines": ("big",)}
     path.write_text("", encoding="utf-8")
     assert job.read(path) == {}
+    for wrong in ("inf", "nan", "-1", "true"):
+        path.write_text(f"[server]\ndrain_timeout_s = {wrong}\n", encoding="utf-8")
+        assert job.read(path) == {}, "the gateway says so itself"
     assert job.read(None) == {}
 
 

@@ -43,6 +43,7 @@ def test_its_commands() -> None:
     init = Launchd(environ=HOME, uid=501)
     plist = "/u/ann/Library/LaunchAgents/homeport.gateway.plist"
     first = [["launchctl", "enable", "gui/501/homeport.gateway"], ["launchctl", "bootstrap", "gui/501", plist]]
+    first.append(["launchctl", "print", "gui/501/homeport.gateway"])
     assert init.start(job(), changed=False) == first
     assert init.start(job(), changed=True) == [["launchctl", "bootout", "gui/501/homeport.gateway"], *first]
     assert init.stop(job()) == [["launchctl", "bootout", "gui/501/homeport.gateway"]]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from homeport.errors import HomeportError
 from homeport.service import systemd
 from homeport.service.job import NAMES, Job, Name, Scope
 from homeport.service.systemd import Systemd, quoted
@@ -73,9 +74,21 @@ def test_systemd_reads_a_quoted_word_back(tmp_path: Path) -> None:
     assert "/no/such 100% x is not executable" in said.stderr
 
 
-@pytest.mark.parametrize(("word", "shown"), [("plain", "plain"), ("", '""'), ("a b", '"a b"'), ("50%$x", "50%%$$x"), ('"', '"\\""')])
+@pytest.mark.parametrize(("word", "shown"), [("plain", "plain"), ("", '""'), ("a b", '"a b"'), ("50%$x", "50%%$x"), ("/a:b", '"/a:b"'), ('"', '"\\""')])
 def test_quoting(word: str, shown: str) -> None:
     assert quoted(word) == shown
+
+
+def test_only_a_command_line_doubles_its_dollars() -> None:
+    odd = Path("/srv/a$b")
+    found = lines(job(program=("/opt/x$y/homeport",), config=odd / "homeport.toml", data=odd, scope="user", environment={"HOMEPORT_DATA": str(odd)}))
+    assert "ExecStart=/opt/x$y/homeport up --config /srv/a$$b/homeport.toml" in found, "a program's own name is taken as it is"
+    assert "ReadWritePaths=/srv/a$b" in found and "Environment=HOMEPORT_DATA=/srv/a$b" in found
+
+
+def test_a_line_cannot_be_broken_out_of() -> None:
+    with pytest.raises(HomeportError, match="has a character that a unit of systemd cannot hold"):
+        text(job(config=Path("/etc/x\nUser=root/homeport.toml")))
 
 
 def test_the_gateway_tells_when_it_is_ready_and_is_watched() -> None:
@@ -84,6 +97,7 @@ def test_the_gateway_tells_when_it_is_ready_and_is_watched() -> None:
     assert "ExecStart=/usr/bin/env up --config /etc/homeport/homeport.toml" in found
     assert "ExecReload=/usr/bin/env config reload --config /etc/homeport/homeport.toml" in found
     assert "TimeoutStopSec=135" in found, "longer than the drain"
+    assert "TimeoutStopSec=1234583" in lines(job(drain_s=1234567.5))
     assert "RestartPreventExitStatus=2" in found and "Restart=always" in found
     assert "StateDirectory=homeport" in found and "User=homeport" in found
     assert "EnvironmentFile=-/etc/homeport/environment" in found
@@ -91,9 +105,9 @@ def test_the_gateway_tells_when_it_is_ready_and_is_watched() -> None:
 
 def test_the_tunnel_has_nothing_to_reload() -> None:
     found = lines(job("tunnel"))
-    assert "Type=exec" in found
+    assert "Type=notify" in found and "WatchdogSec=60" in found, "its supervisor tells, every few seconds"
     assert "ExecStart=/usr/bin/env tunnel up --config /etc/homeport/homeport.toml" in found
-    assert not [line for line in found if line.startswith(("ExecReload", "WatchdogSec"))]
+    assert not [line for line in found if line.startswith("ExecReload")]
 
 
 def test_where_it_may_write() -> None:

@@ -53,6 +53,7 @@ def test_a_url_with_a_password_comes_from_outside_and_is_not_shown(tmp_path: Pat
         ('url = "redis://h/main"', "takes the number of a database after the last /"),
         ('url = "redis://h/0?x=1"', "takes no ? or # part"),
         ('url = "unix://"', "names no socket"),
+        ('url = "unix:///run/s?db=1&password=s3cret"', "takes nothing after ? but the number of a database"),
         ("url = 5", "fleet.url takes a text, not"),
         ('url = { env = "STORE" }', "STORE, which is not set"),
         ('uri = "redis://h/0"', '[fleet] has no key "uri"; did you mean "url"?'),

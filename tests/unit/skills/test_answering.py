@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from homeport.errors import Refused, Unreachable
+from homeport.errors import Refused, Stalled, Unreachable
 from homeport.pilot import Spoilt
-from homeport.skills import answering, extracting, reading, talk
+from homeport.skills import answering, drafting, extracting, reading, talk
 from homeport.skills.extraction import Proposal
 from homeport.skills.mind import Mind
 from homeport.skills.spans import Candidate
@@ -43,7 +43,11 @@ class Engine:
         self.asked.append(given)
         if self.said is None:
             raise Unreachable("gone")
-        return msgspec.json.encode({"choices": [{"message": {"content": self.said}, "finish_reason": self.finish}], "usage": {"prompt_tokens": 7}})
+        assert given["stream"]
+        halves = (self.said[:3], self.said[3:])
+        events: list[Any] = [{"choices": [{"delta": {"content": half}, "finish_reason": None}]} for half in halves]
+        events += [{"choices": [{"delta": {}, "finish_reason": self.finish}]}, {"choices": [], "usage": {"prompt_tokens": 7}}]
+        return b"".join(b"data: " + msgspec.json.encode(event) + b"\n\n" for event in events) + b"data: [DONE]\n\n"
 
 
 async def made(asked: Ask, engine: Engine) -> tuple[answering.Composed, bytes]:
@@ -139,6 +143,16 @@ def test_an_engine_that_is_gone_is_told() -> None:
         asyncio.run(made(ask(prompts.draft("firm")), Engine(None)))
 
 
+def test_where_the_engine_takes_too_long_code_answers_alone() -> None:
+    class Slow(Engine):
+        async def __call__(self, path: str, body: bytes | None = None) -> bytes:
+            raise Stalled("not done within 5 s")
+
+    _, body = asyncio.run(made(ask(prompts.draft("firm")), Slow()))
+    assert json.loads(json.loads(body)["choices"][0]["message"]["content"]) == drafting.TEMPLATES["firm"]
+    assert json.loads(body)["usage"]["completion_tokens"] > 20
+
+
 def test_a_spoilt_file_is_a_refusal_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def spoilt() -> None:
         raise Spoilt("intent.bin is not as it was made. Install Homeport anew.")
@@ -160,6 +174,16 @@ def test_who_is_right_on_a_field() -> None:
     assert extracting.accepted(Proposal(None, 0.3), "Oslo")
     assert not extracting.accepted(Proposal("Oslo", 0.5), None)
     assert not extracting.accepted(Proposal(None, 0.3), "x" * 200)
+    assert not extracting.accepted(Proposal("Oslo", 0.55), "Bergen")
+    kinds = {
+        "email": ("Ann", "a@b.example"),
+        "name": ("INV-7", "Ann Berg"),
+        "amount": ("soon", "3 EUR"),
+        "phone": ("12", "0151 2345678"),
+        "invoice": ("Oslo", "INV-7"),
+    }
+    for kind, (bad, good) in kinds.items():
+        assert not extracting.accepted(Proposal(None, 0.3), bad, kind) and extracting.accepted(Proposal(None, 0.3), good, kind)
 
 
 def test_a_silent_mind_is_never_asked() -> None:

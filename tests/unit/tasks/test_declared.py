@@ -251,12 +251,12 @@ def test_calls_take_arguments_as_the_function_does() -> None:
 
 def test_an_argument_may_be_a_pydantic_model() -> None:
     pydantic = pytest.importorskip("pydantic")
-    parcel = pydantic.create_model("Parcel", number=(int, ...), to=(str, "Graz"))
+    parcel: Any = pydantic.create_model("Parcel", number=(int, ...), to=(str, "Graz"))
 
-    def where(parcels: list[parcel]) -> str:  # type: ignore[valid-type]
+    def where(parcels: Any) -> str:  # type: ignore[empty-body]
         """Where are they?"""
 
-    where.__annotations__ = {"parcels": list[parcel], "return": str}
+    where.__annotations__["parcels"] = list[parcel]
     made = task(where)
     assert made.input["properties"]["parcels"]["items"]["properties"]["number"]["type"] == "integer"
     asker = Scripted("here")

@@ -6,7 +6,7 @@ import pytest
 
 from homeport.tasks import placeholders
 from homeport.tasks.fault import Fault
-from homeport.tasks.placeholders import checked, filled, texts
+from homeport.tasks.placeholders import checked, filled, texts, throughout
 
 VALUES = {"client": "Ann {amount} Lee", "amount": "$1,250.00", "days": "9"}
 
@@ -89,3 +89,13 @@ def test_a_placeholder_inside_of_a_type_is_found() -> None:
     assert placeholders.hidden(list[placeholders.Placeholder])
     assert placeholders.hidden(placeholders.Placeholder | None)
     assert not placeholders.hidden(list[str])
+
+
+def test_names_of_a_dict_are_texts_too() -> None:
+    values = {"client": "Nora Lind"}
+    with pytest.raises(Fault, match="there is none of"):
+        checked("\n".join(texts({"subject": "x", "{sum}": {"{client}": "y"}})), values)
+    assert texts({"subject": "x", "{client}": ["y"]}) == ["{client}", "x", "y"]
+    assert throughout({"{client}": ["for {client}"]}, lambda text: filled(text, values)) == {"Nora Lind": ["for Nora Lind"]}
+    with pytest.raises(Fault, match="twice"):
+        throughout({"{client}": 1, "Nora Lind": 2}, lambda text: filled(text, values))

@@ -207,3 +207,13 @@ def test_embed_gives_the_vectors_in_the_order_of_the_texts() -> None:
     assert ran(shipped.embed, asker, texts=[]).output == []
     with pytest.raises(TaskFailed, match="2 vectors for 3 texts"):
         ran(shipped.embed, asker, texts=["a", "b", "c"])
+
+
+def test_each_prompt_is_read_as_it_was_written() -> None:
+    text = "a\nText: b\nLabels: c"
+    assert prompts.read(prompts.classify(text, ["x", "y z"])) == prompts.Asked("classify", text, ("x", "y z"))
+    assert prompts.read(prompts.extract(text, ["x"])) == prompts.Asked("extract", text, ("x",))
+    assert prompts.read(prompts.ask("who?", text)) == prompts.Asked("ask", text, (), "who?")
+    assert prompts.read(prompts.scatter("")) == prompts.Asked("scatter", "")
+    assert [prompts.read(prompts.draft(tone)) for tone in prompts.TONES] == [prompts.Asked("draft", tone) for tone in prompts.TONES]
+    assert prompts.read("Classify the text.") is None and prompts.read(prompts.draft("rude")) is None

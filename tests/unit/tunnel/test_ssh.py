@@ -76,6 +76,8 @@ def test_a_machine_without_ssh_is_told(tmp_path: Path, monkeypatch: pytest.Monke
         ("ssh: Could not resolve hostname vps.example: Name or service not known", "unreachable", "name or service not known"),
         ("Timeout, server vps.example not responding.", "lost", "was lost: Timeout, server vps.example not responding"),
         ("Connection to vps.example closed by remote host.", "lost", "closed by remote host"),
+        ("Connection reset by 192.0.2.1 port 22", "lost", "was lost: Connection reset by 192.0.2.1 port 22"),
+        ("ssh_dispatch_run_fatal: Connection to 192.0.2.1 port 22: Broken pipe", "lost", "Broken pipe"),
         ("client_loop: send disconnect: Broken pipe", "lost", "Broken pipe"),
         ("kex_exchange_identification: Connection closed by remote host", "lost", "Connection closed"),
         ("Unable to negotiate with 10.0.0.1 port 22: no matching host key type found. Their offer: ecdsa", "refused", "it shows a key of another type"),
@@ -98,6 +100,7 @@ def test_what_it_says_is_understood(tmp_path: Path, line: str, event: str, words
         "debug1: Remote: /var/lib/tunnel/.ssh/authorized_keys:1: key options: command port-forwarding restrict",
         "debug1: client_input_channel_open: ctype forwarded-tcpip rchan 2 win 2097152 max 32768",
         "debug1: channel 0: free: 127.0.0.1, nchannels 1",
+        "Connection to this system is monitored; whoever is not authorized is closed out.",
     ],
 )
 def test_what_is_nothing_of_note_is_not_heard(tmp_path: Path, line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import sys
 import time
@@ -54,6 +55,20 @@ def test_a_file_that_makes_no_sense_is_no_tunnel(tmp_path: Path, text: str | Non
     if text is not None:
         (tmp_path / states.FILE).write_text(text, encoding="latin-1")
     assert states.read(tmp_path, lambda _: True) == TunnelState(state="down", reason=states.NOT_RUNNING)
+
+
+def test_a_supervisor_that_stands_still_is_not_up(tmp_path: Path) -> None:
+    """It holds its lock, and passes nothing on."""
+    states.write(tmp_path, UP)
+    then = time.time() - states.STALE_S - 5
+    os.utime(tmp_path / states.FILE, (then, then))
+    for is_held in (lambda _: True, lambda _: None):
+        found = states.read(tmp_path, is_held)
+        assert (found.state, found.round_trip_ms, found.reconnects) == ("down", None, 2)
+        assert found.since == pytest.approx(then, abs=0.01)
+        assert found.reason is not None and "nothing was heard of its supervisor" in found.reason
+    states.alive(tmp_path)
+    assert states.read(tmp_path, lambda _: True) == UP
 
 
 def test_where_locks_cannot_be_known_the_file_is_believed(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -30,10 +31,13 @@ class Scripted:
     def __init__(self, *scripts: str) -> None:
         self._scripts = list(scripts)
         self.runs = 0
+        self.busy = 0  # runs for which there is no process to be had
 
     def command(self, relay: str) -> list[str]:
         assert relay == "127.0.0.1:4000"
         self.runs += 1
+        if self.runs <= self.busy:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         return ["/bin/sh", "-c", self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]]
 
     def hear(self, line: str) -> Heard | None:
@@ -161,6 +165,25 @@ def test_each_end_has_its_state(tmp_path: Path, script: str, state: str, words: 
     asyncio.run(work())
 
 
+def test_a_port_that_stays_held_is_tried_more_rarely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each try is a login, and a line in the VPS's log."""
+    longest: list[float] = []
+
+    def wait_s(failures: int, chance: float, *, first_s: float, longest_s: float) -> float:
+        longest.append(longest_s)
+        return 0.0
+
+    monkeypatch.setattr(supervision, "STUCK_AFTER", 2)
+    monkeypatch.setattr("homeport.rules.backoff.wait_s", wait_s)
+
+    async def work() -> None:
+        async with Stage(tmp_path, "echo 'held: still held'") as stage:
+            await stage.until(lambda: len(longest) >= 4)
+        assert longest[:4] == [1.0, 1.0, 15.0, 15.0]
+
+    asyncio.run(work())
+
+
 def test_a_silence_makes_another_connection(tmp_path: Path) -> None:
     async def work() -> None:
         async with Stage(tmp_path, STANDS, probe_timeout_s=0.3) as stage:
@@ -269,10 +292,9 @@ def test_a_command_that_cannot_be_run_ends_it_with_the_reason(tmp_path: Path) ->
 def test_a_child_that_cannot_be_started_for_now_is_tried_again(tmp_path: Path) -> None:
     async def work() -> None:
         stage = Stage(tmp_path, STANDS)
-        command, stage.tunnel.command = stage.tunnel.command, lambda _: (_ for _ in ()).throw(OSError(11, "Resource temporarily unavailable"))  # type: ignore[method-assign]
+        stage.tunnel.busy = 2
         async with stage:
             await stage.state("down", "scripted cannot be started: Resource temporarily unavailable")
-            stage.tunnel.command = command  # type: ignore[method-assign]
             await stage.state("connecting", "nothing has come through yet")
 
     asyncio.run(work())

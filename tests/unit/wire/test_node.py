@@ -59,6 +59,12 @@ def test_a_route_of_which_nothing_is_known_lacks_nothing_and_has_no_digest(cards
     assert (card.lacks, card.weights.digest, card.format) == (frozenset(), "", "unknown")
 
 
+def test_a_strange_card_is_kept_within_bounds() -> None:
+    strange = {"context": -5, "trained": 10**30, "max_tokens": 0, "format": "x" * 9999, "capabilities": {"tools": True, **{f"w{n}": False for n in range(999)}}}
+    card = node.cards(listing(CARD | strange))["m"]
+    assert (card.context, card.trained, card.max_tokens, card.format, card.capabilities) == (None, node.TOKENS, None, "unknown", {"tools": True})
+
+
 @pytest.mark.parametrize("homeport", [5, {"routes": 5}, {"routes": [{"card": {"context": "many"}}]}, {"routes": [None]}])
 def test_a_strange_row_is_a_card_that_says_nothing(homeport: Any) -> None:
     body = json.dumps({"data": [{"id": "m", "homeport": homeport}], "homeport": HOMEPORT}).encode()

@@ -12,7 +12,6 @@ from homeport.front.gateway import Gateway
 from homeport.front.status.page import StatusPage
 from homeport.front.together import Together
 
-
 OWN = ("none", "same-origin")  # of `sec-fetch-site` (W3C Fetch Metadata), which only browsers send
 
 

@@ -1,13 +1,10 @@
-"""Bands of a scatter and follow-ups by code: their form holds whatever the prompt, and a poor answer of the decoder's is not taken."""
+"""Bands of a scatter by code: their form holds whatever the prompt, and a poor answer of the decoder's is not taken."""
 
 from __future__ import annotations
 
-import random
-import re
-
 import pytest
 
-from homeport.skills import drafting, scattering
+from homeport.skills import scattering
 from homeport.tasks.shipped import prompts, sinc
 
 RAW = [
@@ -62,38 +59,3 @@ def test_of_the_decoders_bands_only_the_sound_ones_are_taken() -> None:
     assert joined["CONTEXT"] == "The gate is used every day."
     assert {band: joined[band] for band in ("PERSONA", "FORMAT", "TASK", "DATA")} == {band: made[band] for band in ("PERSONA", "FORMAT", "TASK", "DATA")}
     assert sinc.measured(sinc.sinc(joined), "fix the garden gate")["constraints_rules"] >= 5
-
-
-@pytest.mark.parametrize("tone", prompts.TONES)
-def test_each_template_passes_its_own_checks(tone: str) -> None:
-    assert drafting.wrong(drafting.TEMPLATES[tone], tone) is None
-    others = [other for other in prompts.TONES if other != tone]
-    assert all(drafting.wrong(drafting.TEMPLATES[tone], other) == "its tone" for other in others)
-
-
-@pytest.mark.parametrize(
-    ("change", "what"),
-    [
-        (lambda body: body.replace("{amount}", "{Amount}"), "its placeholders"),
-        (lambda body: body.replace("{dueDate}", "soon"), "its placeholders"),
-        (lambda body: body + " {iban}", "its placeholders"),
-        (lambda body: body + " Call 555-1234.", "a value of its own"),
-        (lambda body: body + " A fee of $ applies.", "a value of its own"),
-        (lambda body: body + " Pay within seven days.", "a value of its own"),
-        (lambda _: "", "its parts"),
-        (lambda body: re.sub(r"^Dear|^Hi", "Oh", body), "its build"),
-    ],
-)
-def test_a_follow_up_that_is_wrong_is_told(change: object, what: str) -> None:
-    assert callable(change)
-    written = dict(drafting.TEMPLATES["firm"])
-    written["body"] = change(written["body"])
-    assert drafting.wrong(written, "firm") == what
-
-
-def test_noise_never_passes() -> None:
-    rng = random.Random(2)
-    words = ["pay", "the", "{amount}", "now", "{dueDate}", "please", "{clientName}", "late", "{daysOverdue}", "Dear", "we", "you"]
-    for _ in range(200):
-        written = {"subject": " ".join(rng.choices(words, k=5)), "body": "Dear " + " ".join(rng.choices(words, k=rng.randint(0, 12)))}
-        assert drafting.wrong(written, "urgent") is not None
