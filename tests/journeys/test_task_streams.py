@@ -1,4 +1,4 @@
-"""Streamed tasks that meet the odd: half of a character, a key that is revoked, a fault of ours. Each ends, with an `error` event or the result."""
+"""Streamed tasks that meet the odd (half of a character, a key that is revoked, a fault of ours) end with an `error` event or the result."""
 
 from __future__ import annotations
 

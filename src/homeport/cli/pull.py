@@ -42,7 +42,9 @@ def pull(model: str, /, *, name: str | None = None, checksum: str | None = None,
     from homeport.storage.shelf import Shelf, is_name
 
     if name is not None and not is_name(name):
-        raise Usage("--name takes up to 100 letters, digits, dots, dashes and underscores, and none of default, pilot, pilot-mini, ollama, llama.cpp, vllm, lm-studio")
+        raise Usage(
+            "--name takes up to 100 letters, digits, dots, dashes and underscores, and none of default, pilot, pilot-mini, ollama, llama.cpp, vllm, lm-studio"
+        )
     if checksum is not None and (len(checksum) != 64 or not set(checksum.lower()) <= set("0123456789abcdef")):
         raise Usage("--checksum takes a SHA-256: 64 hexadecimal digits")
     settings = load(config=config)

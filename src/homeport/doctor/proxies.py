@@ -14,7 +14,8 @@ MANY = 16  # events, from where lumps mean something
 LUMP = 8  # events that come at one moment …
 PAUSE_S = 0.1  # … with such a silence before the next: no engine works so, and people see it
 UNBUFFER = (
-    "nginx: proxy_http_version 1.1; proxy_buffering off; without proxy_ignore_headers X-Accel-Buffering; Caddy: no encode for text/event-stream, and no flush_interval; "
+    "nginx: proxy_http_version 1.1; proxy_buffering off; without proxy_ignore_headers X-Accel-Buffering; "
+    "Caddy: no encode for text/event-stream, and no flush_interval; "
     "Cloudflare: no compression or page rules on this host; Apache: SetEnv proxy-sendchunked, and no mod_deflate there"
 )
 

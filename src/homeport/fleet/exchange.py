@@ -289,8 +289,8 @@ class Exchange:
         if "anew" in news:  # it has lost what it knew: say at once what is held
             self._full_at = 0.0
             self._work.set()
-            for row in self.rows.values():
-                row.lost()
+            for known in self.rows.values():
+                known.lost()
         if "gateways" in news:
             self._count(news["gateways"])
         if news["m"] == self._member:

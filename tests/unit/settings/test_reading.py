@@ -217,7 +217,7 @@ def test_paths_are_relative_to_the_file_they_stand_in(folder: Path) -> None:
         ),
         ('[backends.e]\nkind = "engine"\nmodel = "box.gguf"\nlocation = "cloud"\n', 'homeport.toml:4: backends.e.location is "local" for kind engine'),
         ('[backends.e]\nkind = "engine"\nmodel = "box.gguf"\nurl = "http://x"\n', 'homeport.toml:4: backends.e.url is for kind = "openai"'),
-        ('[backends.p]\nkind = "pilot"\nmodel = "box.gguf"\n', "homeport.toml:3: backends.p.model takes pilot or pilot-mini, not \"box.gguf\""),
+        ('[backends.p]\nkind = "pilot"\nmodel = "box.gguf"\n', 'homeport.toml:3: backends.p.model takes pilot or pilot-mini, not "box.gguf"'),
         (
             HOME + "[models.x]\nroutes = [{ backend = 'hme' }]\n",
             'homeport.toml:5: models.x.routes[1].backend names "hme", which is no backend; did you mean "home"?',
