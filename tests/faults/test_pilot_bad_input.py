@@ -45,6 +45,8 @@ TEXTS: dict[str, str] = {
     "regex": "(((((a+)+)+)+)+)$ .*.*.*.*x" * 40,
     "many addresses": " ".join(f"a{n}.b{n}@c{n}.example" for n in range(2000)),
     "many names": ". ".join(f"Ann Berg met Bob Stone and J. van der Meer on {n % 28 + 1} May" for n in range(600)),
+    "many values": "1 EUR, 2 May " * 3500,
+    "much praise": "not good, very good " * 3500,
     "nearly an address": "a" * 3000 + "@" + "b-" * 3000 + " " + "1.2.3.4." * 1500,
 }
 
@@ -76,6 +78,7 @@ def test_the_tasks_answer_in_their_form(gateway: Running, name: str) -> None:
     text = TEXTS[name]
     assert answered(gateway, "classify", text=text) in LABELS
     assert answered(gateway, "classify", text=text, labels=["a", "b\n", 'c"']) in ("a", "b\n", 'c"')
+    assert answered(gateway, "classify", text=text, labels=["positive", "negative"]) in ("positive", "negative")
     found = answered(gateway, "extract", text=text)
     assert list(found) == FIELDS and all(value is None or (value and value in text) for value in found.values())
     other = answered(gateway, "extract", text=text, fields=["colour", "total {x}", "日付"])

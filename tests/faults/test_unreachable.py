@@ -49,7 +49,7 @@ class TestProbes:
     )
     def test_a_late_answer_is_not_the_end(self, monkeypatch: pytest.MonkeyPatch, discovered: bool, page: Bytes | Refuse) -> None:
         """The first is nothing; after the second asks go elsewhere first. What it serves stays known, and the next answer ends it."""
-        monkeypatch.setattr(homeport.backends.line.Line.page, "__kwdefaults__", {"timeout_s": 0.15})
+        monkeypatch.setattr(homeport.backends.line.Line.page, "__kwdefaults__", {**homeport.backends.line.Line.page.__kwdefaults__, "timeout_s": 0.15})
 
         async def go() -> None:
             async with ScriptedBackend(models=["one", "two"]) as fake:

@@ -108,7 +108,7 @@ def test_what_loads_or_is_late_while_it_works_is_no_outage(tmp_path: Path) -> No
 )
 def test_one_that_takes_connections_and_answers_nothing_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: Bytes | Refuse, reason: str) -> None:
     """A frozen process, the stale port of a tunnel, a proxy before a dead engine; while it works for us, its silence says nothing."""
-    monkeypatch.setattr(homeport.backends.line.Line.page, "__kwdefaults__", {"timeout_s": 0.2})
+    monkeypatch.setattr(homeport.backends.line.Line.page, "__kwdefaults__", {**homeport.backends.line.Line.page.__kwdefaults__, "timeout_s": 0.2})
     with Receiver() as receiver, ScriptedBackend(Answer(tokens=("x",), endless=True, delay_s=0.02)) as fake:
         with Running(config(tmp_path, {"home": fake.url}, monitor={**QUICK, "notify": [receiver.url]})) as gateway:
 

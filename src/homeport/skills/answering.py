@@ -24,6 +24,9 @@ from homeport.wire.normal import Prompt
 FORMS = frozenset({"grammar", "response_format", "structured_outputs", "json_schema"})  # how a task asks for the form of its answer
 REPAIR = "That answer cannot be used ("  # how tasks begin the turn that says what was wrong
 LIMIT = 4096  # tokens; no answer made here is longer
+KEYS: dict[str, tuple[str, ...]] = {"ask": ("answer",), "scatter": prompts.BANDS, "draft": ("subject", "body")}  # of the objects they answer with
+NAMES = 100  # labels or fields, as many as the tasks take
+COUNTED = 100_000  # characters of a prompt whose tokens are counted; those of a longer one are guessed
 _TOKENISH = re.compile(r"\s?\w{1,6}|\s?[^\w\s]|\s+")
 
 _encode = msgspec.json.Encoder().encode
@@ -60,12 +63,13 @@ def work(ask: Ask, *, decoder: bool = True) -> Work | None:
     prompt = understood(ask)
     if prompt is None:
         return None
-    shaped = prompt.format is not None or not FORMS.isdisjoint(ask.fields)
+    forms = formed(ask)
+    shaped = prompt.format is not None or bool(forms)
     users = [turn for turn in prompt.turns if turn.role == "user"]
     last = next((turn for turn in reversed(users) if not turn.text.startswith(REPAIR)), None)
     asked = prompts.read(last.text) if last is not None else None
     said = "\n".join(turn.text for turn in prompt.turns)
-    if asked is not None and fits(asked, ask):
+    if asked is not None and fits(asked, forms):
         skill, known = SKILLS[asked.task], asked
 
         async def make(mind: Mind) -> str:
@@ -96,15 +100,27 @@ def understood(ask: Ask) -> Prompt | None:
     return prompt
 
 
-def fits(asked: prompts.Asked, ask: Ask) -> bool:
+def formed(ask: Ask) -> dict[str, Any]:
+    """What a chat says of the form of its answer, by field; null, and "text", say nothing of it."""
+    said = {name: msgspec.json.decode(form) for name, form in ask.fields.items() if name in FORMS}
+    return {name: form for name, form in said.items() if form and form != {"type": "text"}}
+
+
+def fits(asked: prompts.Asked, forms: dict[str, Any]) -> bool:
     """Whether the form that the answer is to have names the same labels or fields as the prompt does, as far as that can be seen."""
-    if not asked.names or (form := ask.fields.get("grammar") or ask.fields.get("response_format")) is None:
+    if len(asked.names) > NAMES:
+        return False
+    said = forms.get("grammar") or forms.get("response_format")
+    if said is None:
         return True
-    said = msgspec.json.decode(form)
-    if isinstance(said, str):  # GBNF, where each field is a literal with its colon
-        return asked.task != "extract" or all(literal(prompts.packed(name) + ":")[1:-1] in said for name in asked.names)
+    if said == {"type": "json_object"}:
+        return asked.task != "classify"
+    names = asked.names or KEYS[asked.task]
+    if isinstance(said, str):  # GBNF, where each label is a literal, and each field one with its colon
+        colon = "" if asked.task == "classify" else ":"
+        return all(literal(prompts.packed(name) + colon)[1:-1] in said for name in names)
     text = _encode(said).decode()
-    return all(_encode(name).decode() in text for name in asked.names)
+    return all(_encode(name).decode() in text for name in names)
 
 
 class Composed:
@@ -161,14 +177,17 @@ class Composed:
             raise Refused(str(error)) from None
         cut = min((at for stop in self._work.stop if stop and (at := text.find(stop)) >= 0), default=None)
         text = text if cut is None else text[:cut]
-        tokens, told = await asyncio.gather(self._tokens(text), self._tokens("" if mind.prompt_tokens else self._work.said))
+        tokens, told = await asyncio.gather(self._tokens(text), self._count("" if mind.prompt_tokens else self._work.said))
         most = min(self._work.most or LIMIT, LIMIT)
         finish = "stop" if len(tokens) <= most else "length"
         tokens = tokens[:most]
-        prompt = mind.prompt_tokens or len(told)
+        prompt = mind.prompt_tokens or told
         usage = {"prompt_tokens": prompt, "completion_tokens": len(tokens), "total_tokens": prompt + len(tokens)}
         head = {"id": f"chatcmpl-{self._ask.id.removeprefix('req-')}", "created": int(time.time()), "model": self._route.model}
         return streamed(head, tokens, finish, usage) if self._ask.stream else [whole(head, "".join(tokens), finish, usage)]
+
+    async def _count(self, text: str) -> int:
+        return len(await self._tokens(text)) if len(text) <= COUNTED else len(text) // 4
 
     async def _tokens(self, text: str) -> list[str]:
         """A text in the model's own tokens, by its engine; about so, where it does not say."""

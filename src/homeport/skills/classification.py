@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from homeport.skills import linear, topics
 from homeport.skills.features import BAD, GLAD, MISFORTUNE
-from homeport.skills.mind import Mind, worked
+from homeport.skills.mind import Mind, size, worked
 from homeport.skills.words import COMMON
 from homeport.tasks.shipped import prompts
 
@@ -87,6 +87,8 @@ UNWANTED: dict[str, tuple[str, ...]] = {
     "neutral": (),
 }
 _NO = re.compile(r"\b(?:not|never|no|hardly|isn't|wasn't|n't|nothing|without|don't|didn't|doesn't)\b[\w' ]{0,18}$", re.I)
+_MOST = 20.0  # of a feeling; much more would be no number any more
+_BACK = 40  # characters before a word that are looked at for it: more than it can be long
 
 
 CONSENT: dict[str, tuple[str, ...]] = {
@@ -144,7 +146,7 @@ _MAY = re.compile(r"\b(?:maybe|perhaps|not sure|might|depends|let you know|will 
 
 async def answer(asked: prompts.Asked, mind: Mind) -> str:
     """The label as JSON."""
-    shares = await worked(len(asked.text), proposed, asked.text, asked.names)
+    shares = await worked(size(asked), proposed, asked.text, asked.names)
     best = max(shares, key=lambda name: shares[name])
     next_best = max((share for name, share in shares.items() if name != best), default=0.0)
     if shares[best] >= SURE * next_best:
@@ -208,7 +210,7 @@ def feeling(text: str) -> float:
     score = 0.0
     for match in re.finditer(r"[a-z']+(?:-[a-z]+)?", low):
         worth = (1.0 if match[0] in GLAD or match[0] in MORE_GLAD else 0.0) - (1.0 if match[0] in BAD or match[0] in MORE_BAD else 0.0)
-        if worth and _NO.search(low[: match.start()]):
+        if worth and _NO.search(low[max(0, match.start() - _BACK) : match.start()]):
             worth = -0.8 * worth
         score += worth
     score -= 0.6 * sum(phrase in low for phrase in MISFORTUNE)
@@ -340,7 +342,7 @@ def _scale(text: str, names: Sequence[str], of: dict[str, tuple[str, ...]], meas
     if None in meant.values() or len(set(meant.values())) < len(names) or len(names) < 2:
         return None
     assert callable(measure)
-    value = float(measure(text))
+    value = max(-_MOST, min(_MOST, float(measure(text))))
     shares = {"good": math.exp(1.6 * value - 1.0), "bad": math.exp(-1.6 * value - 1.0), "neutral": 1.0}
     return {name: shares[kind] for name, kind in meant.items() if kind is not None}
 

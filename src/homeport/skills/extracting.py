@@ -6,7 +6,7 @@ import msgspec
 
 from homeport.skills import extraction, fields
 from homeport.skills.fields import LOOKS
-from homeport.skills.mind import LONGEST, Mind, worked
+from homeport.skills.mind import LONGEST, Mind, size, worked
 from homeport.skills.patterns import EMAIL
 from homeport.tasks import quoting
 from homeport.tasks.shipped import prompts
@@ -14,7 +14,7 @@ from homeport.tasks.shipped import prompts
 
 async def answer(asked: prompts.Asked, mind: Mind) -> str:
     """The object of fields as JSON: each value a run of the text, or null."""
-    found = await worked(len(asked.text), extraction.extract, asked.text, asked.names)
+    found = await worked(size(asked), extraction.extract, asked.text, asked.names)
     values = {name: one.value for name, one in found.items()}
     unsure = [name for name, one in found.items() if one.sure < extraction.SURE]
     if unsure and mind.speaks:

@@ -13,6 +13,7 @@ from homeport.skills.fields import AGAINST, CUES, LOOKS, Field
 from homeport.skills.patterns import FINDERS, MONTHS, Span, bare, some
 from homeport.skills.words import COMMON, COMPANY_ENDS, COUNTRIES, FIRST, PLACES
 
+MOST = 200_000  # characters of a text that are looked at
 SURE = 0.6  # from here on the decoder is not asked
 _STRONG = {  # words that settle which of several values is meant
     "amount": re.compile(r"\b(?:grand total|total (?:amount|due|sum|price|to pay)?|amount (?:due|payable|owed|outstanding)|total|balance(?: due)?|to pay|outstanding|"
@@ -47,7 +48,7 @@ class Text:
 
 def extract(text: str, asked: Sequence[str]) -> dict[str, Proposal]:
     """A proposal for each field."""
-    given, found = Text(text), {}
+    given, found = Text(text[:MOST]), {}
     taken: list[tuple[Span, str]] = []
     for name in asked:
         field = fields.field(name)

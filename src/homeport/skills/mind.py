@@ -11,6 +11,7 @@ import msgspec
 from homeport.errors import Stalled
 from homeport.runner import drive
 from homeport.tasks.quoting import literal
+from homeport.tasks.shipped import prompts
 
 Page = Callable[[str, bytes | None], Coroutine[Any, Any, bytes]]
 """A path of the engine, and a body to post there: what it answers, b"" where that is not status 200. Raises BackendError."""
@@ -66,6 +67,11 @@ class Mind:
     async def choice(self, prompt: str, of: list[str]) -> str | None:
         """One of some JSON texts."""
         return await self.say(prompt, f"root ::= {' | '.join(literal(one) for one in of)}\n", 64)
+
+
+def size(asked: prompts.Asked) -> int:
+    """How much work an ask is for code, in characters: each label or field is as much as a hundred of them."""
+    return len(asked.text) + len(asked.question) + sum(len(name) + 100 for name in asked.names)
 
 
 async def worked(size: int, work: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -221,8 +221,9 @@ def _doubts(text: str, start: int, end: int, low: list[str], after: str, *, titl
 
 def _starts(text: str, at: int) -> bool:
     """Whether a sentence or a line begins there."""
-    before = text[:at].rstrip(" ")
-    return not before or before[-1] in ".!?\n:–—>"
+    while at > 0 and text[at - 1] == " ":
+        at -= 1
+    return at == 0 or text[at - 1] in ".!?\n:–—>"
 
 
 def names(text: str) -> list[Span]:

@@ -22,6 +22,21 @@ class Span(NamedTuple):
         return text[self.start : self.end]
 
 
+class Taken:
+    """Which signs of a text are taken, however many places they belong to."""
+
+    def __init__(self, text: str) -> None:
+        self._marks = bytearray(len(text))
+
+    def take(self, start: int, end: int) -> None:
+        """A place is taken from now on."""
+        self._marks[start:end] = b"\1" * (end - start)
+
+    def touches(self, start: int, end: int) -> bool:
+        """Whether any sign of a place is."""
+        return self._marks.find(1, start, end) >= 0
+
+
 def bare(text: str) -> str:
     """A text with blanks in place of words that are too long: every other sign stays where it is."""
     return _LONG_WORD.sub(lambda match: " " * len(match[0]), text)
@@ -62,13 +77,13 @@ _NUMBER_WORD = (
     r"eighty|ninety|hundred|thousand|million)"
 )
 
-EMAIL = re.compile(r"[\w.+%'-]*\w[\w+%'-]*@[\w-]+(?:\.[\w-]+)+", re.I)
+EMAIL = re.compile(r"(?<![\w.+%'-])(?=[\w.+%'-]+@)[\w.+%'-]*\w[\w+%'-]*@[\w-]+(?:\.[\w-]+)+", re.I)
 AMOUNT = re.compile(
     rf"(?<![\w.,])(?:(?:{_SIGNS}|\b(?:{_CODES})\b)[ \u00a0\u202f]?(?:{_FIGURE})(?: (?:thousand|million|bn|k)\b)?(?:[ \u00a0\u202f]?(?:{_CODES})\b)?"
     rf"|(?:{_FIGURE})(?: (?:thousand|million))?[ \u00a0\u202f]?(?:(?:{_SIGNS})(?!\w)|(?:{_CODES})\b|(?:{_WORDS})(?!\w)))",
     re.I,
 )
-WORDED = re.compile(rf"\b{_NUMBER_WORD}(?:(?:[ -]| and ){_NUMBER_WORD})* (?:{_WORDS})(?!\w)", re.I)
+WORDED = re.compile(rf"\b{_NUMBER_WORD}(?:(?:[ -]| and ){_NUMBER_WORD}){{0,20}} (?:{_WORDS})(?!\w)", re.I)
 BARE_AMOUNT = re.compile(rf"(?<![\w.,/-])(?:{_FIGURE})(?![\w/%°:-])", re.I)
 DATES: tuple[tuple[re.Pattern[str], float], ...] = (
     (re.compile(r"(?<![\w/.-])(?:19|20)\d\d([-/.])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])(?![\w/-])"), 1.0),
@@ -94,6 +109,7 @@ TIME = re.compile(
     re.I,
 )
 CODE = re.compile(r"(?<![\w@./#-])#?(?=[\w./-]*\d)[A-Za-z0-9]+(?:[-_/.][A-Za-z0-9]+)*(?![\w@])")
+_SPACED = re.compile(r"(?:INV|RE|RG|FA|BILL|SI|[A-Z]{1,4}) \d{2,}\b")
 PHONE = re.compile(r"(?<![\w.,-])(?:\+|00|\()?\d[\d()]*(?:[ \u00a0/.-]{1,3}\(?\d+\)?){1,6}(?![\w-])|(?<![\w.,-])\+?\d{9,14}(?![\w-])")
 IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b")
 URL = re.compile(
@@ -130,15 +146,15 @@ def emails(text: str) -> Iterator[Span]:
 
 def amounts(text: str) -> Iterator[Span]:
     """Figures with a currency; spelled-out ones; and bare figures, which need a word beside them that says what they are."""
-    taken: list[Span] = []
+    taken = Taken(text)
     for pattern, looks in ((AMOUNT, 1.0), (WORDED, 0.9)):
         for match in pattern.finditer(text):
             end = match.end() - (match[0].endswith(".") and not match[0].endswith(("Rs.", "Fr.")))
-            if not any(one.start < end and match.start() < one.end for one in taken):
-                taken.append(Span(match.start(), end, looks))
-    yield from taken
+            if not taken.touches(match.start(), end):
+                taken.take(match.start(), end)
+                yield Span(match.start(), end, looks)
     for match in BARE_AMOUNT.finditer(text):
-        if not any(one.start < match.end() and match.start() < one.end for one in taken):
+        if not taken.touches(*match.span()):
             yield Span(match.start(), match.end(), 0.35 if re.search(r"[.,]\d\d$", match[0]) else 0.15)
 
 
@@ -151,19 +167,19 @@ def dates(text: str) -> Iterator[Span]:
             verb = match[0].startswith("may ")
             found.append(Span(match.start(), end, 0.7 if verb else looks))
     found.sort(key=lambda one: (one.start - one.end, one.start))
-    kept: list[Span] = []
+    kept, taken = [], Taken(text)
     for one in found:
-        if not any(other.start < one.end and one.start < other.end for other in kept):
+        if not taken.touches(one.start, one.end):
+            taken.take(one.start, one.end)
             kept.append(one)
     yield from sorted(kept)
 
 
 def codes(text: str) -> Iterator[Span]:
     """Numbers of invoices, orders, customers: letters, digits and the signs between them."""
-    covered = [
-        (one.start, one.end)
-        for one in [*dates(text), *(Span(*match.span(), 1.0) for pattern in (AMOUNT, EMAIL, URL, PERCENT, IBAN) for match in pattern.finditer(text))]
-    ]
+    covered = Taken(text)
+    for one in [*dates(text), *(Span(*match.span(), 1.0) for pattern in (AMOUNT, EMAIL, URL, PERCENT, IBAN) for match in pattern.finditer(text))]:
+        covered.take(one.start, one.end)
     for match in CODE.finditer(text):
         start, end = match.span()
         value = match[0]
@@ -171,7 +187,7 @@ def codes(text: str) -> Iterator[Span]:
             start, value = start + 1, value[1:]
         while value[-1:] in "./-":
             end, value = end - 1, value[:-1]
-        if any(a < end and start < b for a, b in covered):
+        if covered.touches(start, end):
             continue
         digits, letters = sum(sign.isdigit() for sign in value), sum(sign.isalpha() for sign in value)
         if re.fullmatch(r"\d+(?:st|nd|rd|th|am|pm|h|km|kg|g|m|cm|mm|l|ml|gb|mb|k|x|s|min)", value, re.I) or re.fullmatch(r"\d{1,2}[.:]\d\d", value):
@@ -184,7 +200,7 @@ def codes(text: str) -> Iterator[Span]:
         if not letters and re.fullmatch(r"(?:19|20)\d\d", value):
             looks = 0.1
         yield Span(start, end, looks)
-        spaced = re.match(r"(?:INV|RE|RG|FA|BILL|SI|[A-Z]{1,4}) \d{2,}\b", text[max(0, start - 5) :]) if not letters else None
+        spaced = _SPACED.match(text, max(0, start - 5)) if not letters else None
         if spaced is None and not letters:
             head = re.search(r"\b((?:INVC?|RE|RG|FA|BILL|SI|FV|RN|IN|No|[A-Z]{2,4}) )$", text[max(0, start - 6) : start])
             if head and head[1].strip() not in ("No", "THE", "FOR", "AND", "OF", "IS"):
@@ -193,10 +209,12 @@ def codes(text: str) -> Iterator[Span]:
 
 def phones(text: str) -> Iterator[Span]:
     """Phone numbers."""
-    covered = [(one.start, one.end) for one in dates(text)]
+    covered = Taken(text)
+    for one in dates(text):
+        covered.take(one.start, one.end)
     for match in PHONE.finditer(text):
         digits = sum(sign.isdigit() for sign in match[0])
-        if 6 <= digits <= 15 and not any(a < match.end() and match.start() < b for a, b in covered):
+        if 6 <= digits <= 15 and not covered.touches(*match.span()):
             extra = match[0].endswith(")") and match[0].count(")") > match[0].count("(")
             yield Span(match.start(), match.end() - extra, 1.0 if match[0][0] in "+0(" else 0.6)
 

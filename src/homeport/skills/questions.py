@@ -12,6 +12,7 @@ WORD = re.compile(r"[^\W_]+(?:['’.@_-][^\W_]+)*")
 _TOKEN = re.compile(r"[$€£¥₹]?\d+(?:[.,:/'’-]\d+)*(?:%|€)?|[^\W\d_]\.(?=[^\W\d_]\.| [^\W\d_a-z])|[^\W_]+(?:['’.@_-][^\W_]+)*|\S")
 _END = re.compile(r"(?<=[.!?])[\"”’)]?\s+(?=[\"“‘(]?[^\Wa-z_])|\n+")
 _ABBREVIATED = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|Prof|No|Nr|vs|etc|Co|Inc|Ltd|approx|a\.m|p\.m|e\.g|i\.e|Rs|Fr|[A-Z])\.)$")
+_SHORT = 16  # characters, more than an abbreviation has
 _QUESTION = re.compile(
     r"\b(?:(?:(?:by|until|till|since|from|at|on|in|to|with|for|of|about|under|between|after|before) )?(?:what|which|whose|whom|who|when|where|why|"
     r"how)(?:['’]s)?)\b(?: (?:many|much|long|old|far|tall|"
@@ -296,7 +297,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
     """Where the sentences of a text stand."""
     found, start = [], 0
     for match in _END.finditer(text):
-        if _ABBREVIATED.search(text[start : match.start()]) and "\n" not in match[0]:
+        if _ABBREVIATED.search(text[max(start, match.start() - _SHORT) : match.start()]) and "\n" not in match[0]:
             continue
         if text[start : match.start()].strip():
             found.append((start, match.start()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from homeport.skills import spans
-from homeport.skills.mind import LONGEST, Mind, worked
+from homeport.skills.mind import LONGEST, Mind, size, worked
 from homeport.tasks import quoting
 from homeport.tasks.shipped import prompts
 
@@ -17,7 +17,7 @@ async def answer(asked: prompts.Asked, mind: Mind) -> str:
     """The answer as JSON: a run of the text, or null."""
     if not asked.text.strip() or not asked.question.strip():
         return prompts.packed({"answer": None})
-    found = await worked(len(asked.text), spans.ranked, asked.question, asked.text)
+    found = await worked(size(asked), spans.ranked, asked.question, asked.text)
     best = found[0]
     if best.share < SURE and mind.speaks:
         said, heard = await _asked(asked, mind)

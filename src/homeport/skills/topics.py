@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Sequence
 
@@ -129,20 +130,25 @@ def languages(text: str, names: Sequence[str]) -> dict[str, float] | None:
     return {name: value**2 for name, value in found.items()}
 
 
+def _begun(words: list[str], stem: str) -> list[str]:
+    """Those of some words in their order that begin with a stem."""
+    return words[bisect.bisect_left(words, stem) : bisect.bisect_left(words, stem + "\U0010ffff")]
+
+
 def about(text: str, names: Sequence[str]) -> dict[str, float]:
     """For labels of any kind: their own words in the text, and the words that go with them."""
-    words = [word for word in re.findall(r"[^\W\d_]{2,}", text.casefold()) if word not in STOP]
+    words = sorted(word for word in re.findall(r"[^\W\d_]{2,}", text.casefold()) if word not in STOP)
     scores = dict.fromkeys(names, 0.0)
     for name in names:
         own = [word for word in re.findall(r"[^\W\d_]+", name.casefold()) if word not in STOP]
         for word in own:
             stem = word[: max(4, len(word) - 3)]
-            scores[name] += 1.6 * min(2, sum(one.startswith(stem) for one in words))
+            scores[name] += 1.6 * min(2, len(_begun(words, stem)))
         stems: set[str] = set()
         for labels, more in TOPICS.items():
             if any(word in labels.split() or (len(word) > 4 and any(label.startswith(word[:-1]) for label in labels.split())) for word in own):
                 stems.update(more.split())
-        hits = {one for one in words for stem in stems if one == stem or (len(stem) > 3 and one.startswith(stem))}
+        hits = {one for stem in stems for one in _begun(words, stem) if one == stem or len(stem) > 3}
         scores[name] += 1.0 * len(hits) / (1.0 + 0.004 * len(stems))
     low = {name.strip().casefold() for name in names}
     for name in names:

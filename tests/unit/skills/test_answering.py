@@ -103,6 +103,28 @@ def test_what_only_the_engine_can_do_is_left_to_it(fields: dict[str, Any]) -> No
     assert answering.work(ask("Write a poem", **fields)) is None
 
 
+@pytest.mark.parametrize("form", [None, {"type": "text"}])
+def test_no_form_is_asked_for_by_null_or_text(form: Any) -> None:
+    assert answering.work(ask("Write a poem", response_format=form)) is not None
+    assert answering.work(ask(prompts.classify("hm"), response_format=form)) is not None
+    assert answering.work(ask("Hello!", response_format=form)) is None
+
+
+def test_more_labels_than_a_task_takes_are_no_task() -> None:
+    async def beyond(count: int) -> bool:
+        work = answering.work(ask(prompts.classify("hm", [f"l{n}" for n in range(count)])))
+        assert work is not None
+        return await work.make(Mind(Engine("x"), "pilot")) == talk.BEYOND
+
+    assert asyncio.run(beyond(answering.NAMES + 1)) and not asyncio.run(beyond(answering.NAMES))
+
+
+def test_the_tokens_of_a_very_long_prompt_are_guessed() -> None:
+    text = "word " * (answering.COUNTED // 5 + 1)
+    _, body = asyncio.run(made(ask(text), Engine()))
+    assert json.loads(body)["usage"]["prompt_tokens"] == len(text) // 4
+
+
 def test_what_it_was_taught_is_left_to_it_and_the_rest_is_not() -> None:
     assert answering.work(ask("Hello!")) is None
     assert answering.work(ask("")) is not None
@@ -113,6 +135,21 @@ def test_a_grammar_for_other_fields_than_the_prompt_names_is_not_ours() -> None:
     prompt = prompts.extract("a", ["x, y"])
     assert answering.work(ask(prompt, grammar=r'root ::= "{\"x, y\":" string "}"')) is None
     assert answering.work(ask(prompts.extract("a", ["x", "y"]), grammar=r'root ::= "{\"x\":" string ",\"y\":" string "}"')) is not None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "ours", "theirs"),
+    [
+        (prompts.classify("hm", ["a", "b"]), r'root ::= "\"a\"" | "\"b\""', 'root ::= "yes"'),
+        (prompts.ask("Who?", "Ann."), r'root ::= "{" "\"answer\":" string "}"', r'root ::= "{" "\"who\":" string "}"'),
+        (prompts.draft("firm"), r'root ::= "{" "\"subject\":" string "," "\"body\":" string "}"', r'root ::= "\"subject\""'),
+    ],
+)
+def test_a_form_that_is_not_the_tasks_own_is_left_to_the_engine(prompt: str, ours: str, theirs: str) -> None:
+    assert answering.work(ask(prompt, grammar=ours)) is not None
+    assert answering.work(ask(prompt, grammar=theirs)) is None
+    assert (answering.work(ask(prompt, response_format={"type": "json_object"})) is None) == prompt.startswith("Classify")
+    assert answering.work(ask(prompt, response_format={"type": "json_schema", "json_schema": {"schema": {"type": "integer"}}})) is None
 
 
 def test_the_decoder_is_asked_only_for_what_is_open_and_code_checks_it() -> None:

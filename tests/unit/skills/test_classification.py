@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from homeport.skills import classification, linear, talk
@@ -53,6 +55,30 @@ def test_other_label_sets(text: str, labels: tuple[str, ...], label: str) -> Non
 def test_any_text_gets_shares(text: str) -> None:
     for labels in (KINDS, ("a", "b"), ("positive", "negative"), ("x" * 200, "\n", '"')):
         assert best(text, labels) in labels
+
+
+@pytest.mark.parametrize(
+    ("labels", "label"),
+    [
+        (("positive", "neutral", "negative"), "positive"),
+        (("urgent", "normal", "low"), "normal"),
+        (("yes", "no"), "yes"),
+        (("travel good", "food sports"), "travel good"),
+    ],
+)
+def test_a_long_text_gets_shares_soon(labels: tuple[str, ...], label: str) -> None:
+    began = time.thread_time()
+    assert best("good yes " * 20_000, labels) == label
+    assert best("no hurry, whenever. urgent! " * 5_000, labels) in labels
+    assert time.thread_time() - began < 6
+
+
+def test_many_labels_and_many_words_are_soon_compared() -> None:
+    words = " ".join(f"word{chr(97 + n % 26)}{chr(97 + n // 26 % 26)}{chr(97 + n // 676)}" for n in range(10_000))
+    labels = tuple(f"payment sports politics weather food travel x{chr(97 + n // 26)}{chr(97 + n % 26)}" for n in range(100))
+    began = time.thread_time()
+    assert best(words, labels) in labels
+    assert time.thread_time() - began < 3
 
 
 def test_the_linear_model_is_sure_of_what_is_plain_and_less_of_what_is_not() -> None:

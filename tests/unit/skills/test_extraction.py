@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 
@@ -151,3 +152,28 @@ def test_a_name_is_known_by_what_stands_around_it(text: str, name: str) -> None:
 @pytest.mark.parametrize("text", ["Please Call Me Tomorrow", "The Quick Fix Ltd owes us", "We met in Lisbon on Monday", "INVOICE TOTAL", ""])
 def test_what_is_no_name_is_not_sure(text: str) -> None:
     assert all(span.looks < 0.5 for span in names.names(text))
+
+
+@pytest.mark.parametrize("unit", ["1 EUR ", "2 May ", "A1-77 2 May ", "one hundred ", "a" * 159 + " "])
+def test_twice_the_text_is_no_more_than_about_twice_the_work(unit: str) -> None:
+    began = time.thread_time()
+    extraction.extract(unit * (100_000 // len(unit)), DEFAULT)
+    assert time.thread_time() - began < 6  # half a second; by pairs of values, or signs of a word, it is a minute
+
+
+def test_of_a_text_without_end_the_beginning_is_read() -> None:
+    text = "Ann Berg owes 3 EUR." + " and so on" * (extraction.MOST // 10) + " Write to ann@berg.example."
+    found = extraction.extract(text, DEFAULT)
+    assert (found["amount"].value, found["email"].value) == ("3 EUR", None)
+    assert extraction.extract(text[-1000:], DEFAULT)["email"].value == "ann@berg.example"
+
+
+def test_addresses_of_mail_are_taken_whole() -> None:
+    text = "'a.b@c.example', <d+e@f.example>;g@h.example,mailto:i@j.example. not@ @this x..@y, k_l@m-n.example/o"
+    assert [span.of(text) for span in patterns.emails(text)] == [
+        "a.b@c.example",
+        "d+e@f.example",
+        "g@h.example",
+        "i@j.example",
+        "k_l@m-n.example",
+    ]

@@ -58,6 +58,12 @@ def test_labels_that_cannot_be_chosen_from_are_refused(labels: list[str]) -> Non
         ran(shipped.classify, Scripted("x"), text="x", labels=labels)
 
 
+@pytest.mark.parametrize("field", ['a"b', "a\\b", "a\nb", "\x00"])
+def test_names_of_fields_that_json_would_have_to_escape_are_refused(field: str) -> None:
+    with pytest.raises(Malformed, match="fields"):
+        ran(shipped.extract, Scripted("x"), text="x", fields=["name", field])
+
+
 def test_extract_gives_each_field_as_it_stands_in_the_text() -> None:
     asker = Scripted('{"name":"Ann Lee","email":null,"amount":"€3","date":null,"invoice":null}')
     outcome = ran(shipped.extract, asker, text="Ann Lee paid €3.")

@@ -36,6 +36,8 @@ def classify(task: Task[Any, Any], text: str, labels: list[str] = list(prompts.L
 def extract(task: Task[Any, Any], text: str, fields: list[str] = list(prompts.FIELDS)) -> Call:  # noqa: B006  # likewise
     """Each field as it stands in the text, or null."""
     names = _names("fields", fields)
+    if any(sign in '"\\' or sign < " " for name in names for sign in name):
+        raise Malformed("`fields` takes names without quotation marks, backslashes, line breaks and other control characters.", param="input")
 
     def take(value: Any) -> dict[str, Quote | None]:
         return dict(zip(names, msgspec.structs.astuple(value), strict=True))
