@@ -20,7 +20,8 @@ from tests.dialects import Told, body, told
 from tests.gateway import Running, config, soon
 
 KEY = "sk-engine"
-PROMPTS = ("Say something about harbours.", "What is spring?", "Write to a client whose invoice is late.")
+# Prompts whose likeliest words are no near ties: a text that is read in one go and one that was written word by word differ in the last bits of their sums.
+PROMPTS = ("Once upon a time", "What is spring?", "Write to a client whose invoice is late.")
 
 
 @pytest.fixture(scope="module")

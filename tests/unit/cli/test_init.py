@@ -24,7 +24,11 @@ HOMEPORT = [sys.executable, "-m", "homeport"]
         (["statsu"], 'there is no command "homeport statsu"; did you mean: homeport status'),
         (["serve"], 'there is no command "homeport serve"; did you mean: homeport up'),
         (["keys", "rm", "x"], 'there is no command "homeport keys rm"; did you mean: homeport keys revoke'),
-        (["zzz"], 'there is no command "homeport zzz"; there are up, status, doctor, models, pull, run, logs, drift, connect, keys, config, tunnel, service, notify, ledger'),
+        (
+            ["zzz"],
+            'there is no command "homeport zzz"; there are up, status, doctor, models, '
+            "pull, run, logs, drift, connect, keys, config, tunnel, service, notify, ledger",
+        ),
         (["keys", "lst"], 'there is no command "homeport keys lst"; did you mean: homeport keys list'),
         (["status", "x"], "there is nothing to do with 'x' here. See: homeport status --help"),
         (["up", "--liste", ":1"], "Unknown option: --liste. Did you mean --listen? See: homeport up --help"),

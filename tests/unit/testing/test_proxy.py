@@ -101,6 +101,9 @@ def test_a_black_hole_after_some_bytes(after: int) -> None:
             await caller.send(request_bytes(chat(stream=True)))
             assert await proxy.reached(lambda: proxy.down == after and proxy.up > 0)
             data = await caller.reader.readexactly(after)
+            async with asyncio.timeout(10):
+                while not all(link.dark for link in proxy._links):
+                    await asyncio.sleep(0.005)
             up = proxy.up
             await caller.send(b"x")
             with pytest.raises(TimeoutError):
