@@ -71,6 +71,8 @@ def a_key(gateway_folder: Path, name: str = "vps") -> str:
 class Joined(Loopback):
     """A Unix socket that leads to a port of loopback, as the remote end of a tunnel does."""
 
+    delay_s = 0.0  # from a connection to the one it leads to
+
     def __init__(self, path: Path, port: int) -> None:
         super().__init__(port)
         self.path = path
@@ -95,6 +97,7 @@ class Joined(Loopback):
         ends = [writer]
         try:
             self._writers.add(writer)
+            await asyncio.sleep(self.delay_s)
             there, theirs = await asyncio.open_connection(HOST, self.port)
             ends.append(theirs)
             self._writers.add(theirs)

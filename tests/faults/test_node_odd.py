@@ -215,9 +215,7 @@ def test_no_page_of_another_site_wakes_a_box(tmp_path: Path) -> None:
 class Tunnel(Joined):
     """The remote end of a tunnel: it takes every connection, and learns only after a round trip that nobody listens at home."""
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(0.15)
-        await super()._serve(reader, writer)
+    delay_s = 0.15
 
 
 def test_a_node_that_is_off_behind_a_tunnel_that_is_up(tmp_path: Path) -> None:
