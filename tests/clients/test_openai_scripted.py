@@ -158,7 +158,8 @@ def test_a_cut_stream_is_an_exception(client: OpenAI, backend: ScriptedBackend, 
             assert not (chunk.choices and chunk.choices[0].finish_reason)
     assert TEXT.startswith(text)
     assert text
-    assert gateway.journal.settled(1)[0]["outcome"] == "cut"
+    left = {"client_left"} if how == "garbage" else set()  # the SDK hangs up on what is no JSON, which may be seen before the end of the stream
+    assert gateway.journal.settled(1)[0]["outcome"] in {"cut"} | left
 
 
 @pytest.mark.parametrize("how", ["close", "error_done"])

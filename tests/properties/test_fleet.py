@@ -16,8 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from homeport.fleet import exchange
 from homeport.fleet.alone import Alone
 from homeport.fleet.exchange import Exchange
-from homeport.fleet.rows import FleetPlaces, Row
+from homeport.fleet.rows import Row
 from homeport.fleet.store import Store
+from homeport.fleet.view import View
 from tests.redis import Redis, needs_redis
 
 pytestmark = [needs_redis, pytest.mark.slow]
@@ -43,7 +44,7 @@ class Member:
         self.held = 0
         own = Row("home", self.exchange, Alone().at("home"), prompt=False)
         self.exchange.add(own)
-        self.places = FleetPlaces(own)
+        self.places = View(own)
         self.places.subscribe(self.serve)
         self.say()
 

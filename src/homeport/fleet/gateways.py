@@ -12,8 +12,9 @@ from pathlib import Path
 from homeport.fleet.alone import Crew
 from homeport.fleet.apart import Hinted, nobody
 from homeport.fleet.exchange import CONNECTED_S, Exchange
-from homeport.fleet.rows import FleetPlaces, Level, Row
+from homeport.fleet.rows import Level, Row
 from homeport.fleet.store import Store
+from homeport.fleet.view import View
 from homeport.ports import Pair, Places
 from homeport.settings import FleetSettings
 from homeport.settings.fleet import shown_url
@@ -74,12 +75,12 @@ class Gateways:
     async def stop(self) -> None:
         await self.exchange.stop()
 
-    def _view(self, name: str, *, prompt: bool) -> FleetPlaces:
+    def _view(self, name: str, *, prompt: bool) -> View:
         row = self.exchange.rows.get(name)
         if row is None:
             row = Row(name, self.exchange, self._crew.at(name), prompt=prompt)
             self.exchange.add(row)
-        return FleetPlaces(row)
+        return View(row)
 
     def _hinted_at(self, backend: str, models: list[str]) -> None:
         self.hinted(backend, models)

@@ -12,9 +12,10 @@ from msgspec import Struct
 
 from homeport.fleet.bell import Bell
 from homeport.fleet.leader import Leadership
-from homeport.fleet.places import SharedPlaces, Table
+from homeport.fleet.places import Table
 from homeport.fleet.siblings import UnixSiblings
 from homeport.fleet.sockets import SocketFolder
+from homeport.fleet.view import View
 
 
 class Papers(Struct, frozen=True):
@@ -41,7 +42,7 @@ class Member:
         self._leadership: Leadership | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def at(self, name: str) -> SharedPlaces:
+    def at(self, name: str) -> View:
         return self._table.at(name)
 
     async def join(self, lead: Callable[[], Coroutine[Any, Any, None]]) -> None:

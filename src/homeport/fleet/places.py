@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from homeport.errors import HomeportError
+from homeport.fleet.view import View
 
 CELLS = 4096  # backends, pulled models included, and limited keys that one run of a gateway may have had
 PATIENCE_S = 0.005  # for a lock
@@ -77,12 +78,12 @@ class Table:
             raise HomeportError("What was handed on as the memory for places is something else. Start the gateway with: homeport up --workers N.")
         self.words = memoryview(mmap.mmap(fd, _size(self.seats))).cast("B").cast("q")
 
-    def at(self, name: str) -> SharedPlaces:
+    def at(self, name: str) -> View:
         """A new view on the places at a backend. Raises HomeportError where there were too many backends."""
         cell = self._cells.get(name)
         if cell is None:
             cell = self._cells[name] = Cell(self, self._index(name))
-        return SharedPlaces(cell)
+        return View(cell)
 
     def in_use(self, name: str) -> int:
         """Places taken at a backend."""
@@ -170,7 +171,7 @@ class Cell:
         self._words = table.words
         self._seats = seats = table.seats
         self.index = index
-        self.views: list[SharedPlaces] = []
+        self.views: list[View] = []
         self.again = False  # to be looked at again: the lock could not be had
         self._held = _HEAD + 2 * CELLS + index * _COLUMNS * seats
         self._granted, self._waiting, self._limit, self._since = (self._held + column * seats for column in range(1, _COLUMNS))
@@ -221,7 +222,7 @@ class Cell:
             if seat in rung:
                 self.look()
 
-    def want(self) -> None:
+    def changed(self) -> None:
         """Say how many wait in this process, and take what is free for them."""
         words, seat = self._words, self._table.seat
         assert seat is not None
@@ -278,48 +279,5 @@ class Cell:
 
     def _once_more(self) -> None:
         self.again = False
-        self.want()
+        self.changed()
         self.look()
-
-
-class SharedPlaces:
-    """Fulfils ports.Places over all workers."""
-
-    __slots__ = ("_cell", "free", "limit", "since", "wants")
-
-    def __init__(self, cell: Cell) -> None:
-        self._cell = cell
-        self.free: Callable[[], None] | None = None
-        self.wants = 0
-        self.since = 0.0
-        self.limit = 0
-        cell.views.append(self)
-
-    @property
-    def in_use(self) -> int:
-        return self._cell.in_use
-
-    @property
-    def waiting(self) -> int:
-        return self._cell.waiting
-
-    def take(self, limit: int) -> bool:
-        return self._cell.take(limit, wanted=self.wants > 0)
-
-    def give_back(self) -> None:
-        self._cell.give_back()
-
-    def want(self, waiting: int, since: float, limit: int) -> None:
-        if (waiting, since, limit) != (self.wants, self.since, self.limit):
-            self.wants, self.since, self.limit = waiting, since, limit
-            self._cell.want()
-
-    def subscribe(self, free: Callable[[], None]) -> None:
-        self.free = free
-
-    def close(self) -> None:
-        self.free = None
-        if self.wants:
-            self.want(0, 0.0, 0)
-        if self in self._cell.views:
-            self._cell.views.remove(self)

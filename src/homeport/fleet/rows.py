@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from homeport.fleet.view import View
 from homeport.ports import Pair, Places
 
 MANY = 1 << 30  # no limit: the store has said yes
@@ -46,7 +47,7 @@ class Row:
         self.version = -1  # of what is known of them
         self.limit = 1  # as it was told last
         self.told: tuple[int, ...] = ()  # what the store knows
-        self.views: list[FleetPlaces] = []
+        self.views: list[View] = []
 
     # how it stands
 
@@ -188,49 +189,6 @@ class Row:
         """The store may have lost what it knew."""
         self.version = -1
         self.others = self.elsewhere = 0
-
-
-class FleetPlaces:
-    """Fulfils ports.Places over all gateways of a fleet."""
-
-    __slots__ = ("_row", "free", "limit", "since", "wants")
-
-    def __init__(self, row: Row) -> None:
-        self._row = row
-        self.free: Callable[[], None] | None = None
-        self.wants = 0
-        self.since = 0.0
-        self.limit = 0
-        row.views.append(self)
-
-    @property
-    def in_use(self) -> int:
-        return self._row.in_use
-
-    @property
-    def waiting(self) -> int:
-        return self._row.waiting
-
-    def take(self, limit: int) -> bool:
-        return self._row.take(limit, wanted=self.wants > 0)
-
-    def give_back(self) -> None:
-        self._row.give_back()
-
-    def want(self, waiting: int, since: float, limit: int) -> None:
-        if (waiting, since, limit) != (self.wants, self.since, self.limit):
-            self.wants, self.since, self.limit = waiting, since, limit
-            self._row.changed()
-
-    def subscribe(self, free: Callable[[], None]) -> None:
-        self.free = free
-
-    def close(self) -> None:
-        self.free = None
-        if self.wants:
-            self.want(0, 0.0, 0)
-        if self in self._row.views:
-            self._row.views.remove(self)
 
 
 class Level:

@@ -15,6 +15,7 @@ from homeport.errors import ClientLeft, HomeportError, Malformed, TaskFailed
 from homeport.front import pages
 from homeport.front.envelopes import told
 from homeport.front.gateway import Gateway
+from homeport.journey.accept import error_head
 from homeport.ports import Out
 from homeport.runner import Runner
 from homeport.vocabulary import Caller, Card, Standing
@@ -87,14 +88,7 @@ class Calling(Runner):
         if self._out.begun:
             self._out.abort(_error(error, self._path))
             return
-        head = _JSON
-        if error.retry_after_s is not None:
-            head += f"retry-after: {error.retry_after_s}\r\n"
-        if error.should_retry is not None:
-            head += f"x-should-retry: {str(error.should_retry).lower()}\r\n"
-        if error.status == 401:
-            head += "www-authenticate: Bearer\r\n"
-        self._out.whole(error.status, head.encode("latin-1"), told(error, self._path, self._headers))
+        self._out.whole(error.status, (_JSON + error_head(error)).encode("latin-1"), told(error, self._path, self._headers))
 
 
 def _trace(error: BaseException | None) -> Any:

@@ -76,15 +76,22 @@ class Reception:
         head = f"content-type: application/json\r\nx-request-id: {self._id}\r\n"
         if self._request.dialect == "anthropic":
             head += f"request-id: {self._id}\r\n"  # where its SDK looks for it
-        if error.code is not None and error.code.isascii() and error.code.isidentifier():  # an engine's may be anything
-            head += f"x-homeport-error: {error.code}\r\n"
-        if error.retry_after_s is not None:
-            head += f"retry-after: {error.retry_after_s}\r\n"
-        if error.should_retry is not None:
-            head += f"x-should-retry: {str(error.should_retry).lower()}\r\n"
-        if error.status == 401:
-            head += "www-authenticate: Bearer\r\n"
+        head += error_head(error)
         out.whole(error.status, head.encode("latin-1"), heard.error_body(error, self._id))
+
+
+def error_head(error: HomeportError) -> str:
+    """The header lines that go with an error: its code, and whether and when to ask again (docs/http.md)."""
+    head = ""
+    if error.code is not None and error.code.isascii() and error.code.isidentifier():  # an engine's may be anything
+        head += f"x-homeport-error: {error.code}\r\n"
+    if error.retry_after_s is not None:
+        head += f"retry-after: {error.retry_after_s}\r\n"
+    if error.should_retry is not None:
+        head += f"x-should-retry: {str(error.should_retry).lower()}\r\n"
+    if error.status == 401:
+        head += "www-authenticate: Bearer\r\n"
+    return head
 
 
 class Accept:

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from homeport.fleet.alone import Alone
-from homeport.fleet.rows import FleetPlaces, Level, Row
+from homeport.fleet.rows import Level, Row
+from homeport.fleet.view import View
 
 
 class Company:
@@ -25,10 +26,10 @@ class Company:
         self.agains += 1
 
 
-def made(*, together: bool = True, gateways: int = 2, prompt: bool = False) -> tuple[Company, Row, FleetPlaces]:
+def made(*, together: bool = True, gateways: int = 2, prompt: bool = False) -> tuple[Company, Row, View]:
     company = Company(together=together, gateways=gateways)
     row = Row("home", company, Alone().at("home"), prompt=prompt)
-    return company, row, FleetPlaces(row)
+    return company, row, View(row)
 
 
 @pytest.mark.parametrize(("limit", "gateways", "share"), [(4, 1, 4), (4, 2, 2), (5, 2, 2), (3, 4, 1), (1, 9, 1), (4, 0, 4)])
